@@ -203,7 +203,9 @@ var hazards = []hazard{
 	{name: "a wrong password does not cut the live connection",
 		do: func(t *testing.T, s *target, c *client) {
 			c.must(opCreate, create("/mine", nil, 1))
-			c.must(opExists, read("/soon", 1))
+			if r := c.call(opExists, read("/soon", 1)); r.err != errNoNode {
+				t.Fatalf("exists /soon: error %d, want %d", r.err, errNoNode)
+			}
 			wrong := slices.Clone(c.Passwd)
 			wrong[0] ^= 1
 			thief := s.connect(t, c.SessionID, wrong)
