@@ -228,16 +228,22 @@ func newTxnBody(op OpCode) jute.Record {
 // Append appends the bytes of t to b.
 func (t *Txn) Append(b []byte) []byte {
 	c := jute.Encoder(b)
-	t.header(&c)
+	t.Encode(&c)
+	return c.Bytes()
+}
+
+// Encode writes t to an encoder, which a caller may keep to save its
+// allocation.
+func (t *Txn) Encode(c *jute.Coder) {
+	t.header(c)
 	if t.Body != nil {
-		t.Body.Fields(&c)
+		t.Body.Fields(c)
 	}
 	if t.Digest.Version != 0 {
 		c.Int(&t.Digest.Version)
 		tree := int64(t.Digest.Tree)
 		c.Long(&tree)
 	}
-	return c.Bytes()
 }
 
 func (t *Txn) header(c *jute.Coder) {
