@@ -88,7 +88,7 @@ type Config struct {
 	// Authentication.
 	Digest                       DigestAuth
 	EnsembleAuthNames            []string        // secrets of the ensemble scheme; empty switches it off
-	AuthProviders                map[string]bool // schemes named by authProvider.N: digest, ip, ensemble, sasl, x509
+	AuthProviders                map[string]bool // schemes there are: ip, digest unless disabled, and those of authProvider.N (ensemble, sasl, x509)
 	EnforceAuth                  EnforceAuth
 	SessionRequireClientSASLAuth bool // answer every request before SASL with SESSIONCLOSEDREQUIRESASLAUTH
 	AllowSaslFailedClients       bool
@@ -213,7 +213,7 @@ func (c *Config) Voters() int {
 	return n
 }
 
-// InitLimit and SyncLimit of Config in time: ticks times TickTime.
+// InitLimit is initLimit in time.
 func (c *Config) InitLimit() time.Duration { return time.Duration(c.Ensemble.InitLimit) * c.TickTime }
 
 // SyncLimit is syncLimit in time.
