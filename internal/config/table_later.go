@@ -94,8 +94,11 @@ func silent(keys ...string) []row {
 	rows := make([]row, len(keys))
 	for i, k := range keys {
 		rows[i] = row{key: k}
-		if bareKeys[k] {
+		switch {
+		case bareKeys[k]:
 			rows[i].spell = bareAlso
+		case k == "quorum.cnxn.threads.size":
+			rows[i].spell = fileOnly
 		}
 	}
 	return rows
