@@ -98,8 +98,13 @@ type Recovered struct {
 
 	Snapshot     string     // path of the snapshot loaded; "" = none
 	SnapshotZxid proto.Zxid // of its name
-	LastZxid     proto.Zxid // of the last txn replayed, or the snapshot's
-	Txns         int        // replayed
+	// ContentZxid is the last txn of which the snapshot may hold effects. If
+	// LastZxid is less, the log has lost acknowledged txns (unsynced logs, or a
+	// snapshot restored without its log); a standalone server should go on after
+	// ContentZxid, so that no zxid is given twice.
+	ContentZxid proto.Zxid
+	LastZxid    proto.Zxid // of the last txn replayed, or the snapshot's
+	Txns        int        // replayed
 
 	TornFile   string // log whose torn tail was cut; "" = none
 	TornOffset int64  // its size now
