@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"encoding/binary"
+	"time"
+
+	"paddock/internal/session"
+	"paddock/internal/tree"
+	"paddock/internal/watch"
+	"paddock/proto"
+)
+
+// applier moves the tree on by committed transactions, queues their events and
+// the replies of the clients that asked for them. One goroutine calls Apply.
+type applier struct {
+	p     *Pipeline
+	body  []byte    // scratch for one reply
+	dirty []*Client // to be flushed when the readers are let in
+
+	zxid  proto.Zxid // of the transaction being applied
+	event []byte     // the frame of the event being told, encoded once for all who hear it
+	eType proto.EventType
+	ePath string
+
+	acl, parentACL []proto.ACL // who may hear of it
+	visit          func(watch.Watcher, proto.EventType, string)
+
+	ended []*session.Session // closed in this batch
+}
+
+func (a *applier) init(p *Pipeline) {
+	a.p = p
+	a.visit = a.tell
+}
+
+// Commit applies durable transactions in the order of their zxids. One
+// goroutine calls it.
+func (p *Pipeline) Commit(batch []Proposal) {
+	a := &p.app
+	now := time.Now()
+	w := p.tree.Write(a)
+	for i := range batch {
+		a.one(w, batch[i].req, now)
+	}
+	w.Close()
+	last := batch[len(batch)-1].req
+	p.prep.applied.Store(int64(last.txn.Zxid))
+	p.counts.Commits.Add(int64(len(batch)))
+	for _, s := range a.ended {
+		p.endSession(s)
+	}
+	clear(a.ended)
+	a.ended = a.ended[:0]
+	for i, c := range a.dirty {
+		c.dirty = false
+		c.link.Flush()
+		a.dirty[i] = nil
+	}
+	a.dirty = a.dirty[:0]
+	p.limits.done(batch)
+}
+
+func (a *applier) one(w tree.Writer, r *request, now time.Time) {
+	t := &r.txn
+	a.zxid = t.Zxid
+	a.body = a.body[:0]
+	switch {
+	case t.Type == proto.OpMulti:
+		a.multi(w, r)
+	case r.code == proto.OK:
+		w.ApplyOp(t, proto.SubTxn{Type: t.Type, Body: t.Body})
+		a.body = a.result(w.View(), a.body, r.op, t)
+	}
+	w.Done(t.Zxid)
+	switch t.Type {
+	case proto.OpCreateSession:
+		a.opened(r, now)
+		return
+	case proto.OpCloseSession:
+		if s := a.p.sessions.Get(t.Session); s != nil {
+			a.ended = append(a.ended, s)
+		}
+	}
+	if r.client != nil {
+		r.client.complete(r, t.Zxid, r.code, a.body, now)
+		a.touch(r.client)
+	}
+}
+
+func (a *applier) touch(c *Client) {
+	if !c.dirty {
+		c.dirty = true
+		a.dirty = append(a.dirty, c)
+	}
+}
+
+// result appends the response record of one write, or of one step of a multi.
+func (a *applier) result(v tree.View, b []byte, op proto.OpCode, t *proto.Txn) []byte {
+	switch op {
+	case proto.OpCreate:
+		return appendString(b, t.Body.(*proto.CreateTxn).Path)
+	case proto.OpCreate2:
+		p := t.Body.(*proto.CreateTxn).Path
+		return appendStat(appendString(b, p), v.Stat(v.Find(p)))
+	case proto.OpCreateContainer:
+		p := t.Body.(*proto.CreateContainerTxn).Path
+		return appendStat(appendString(b, p), v.Stat(v.Find(p)))
+	case proto.OpCreateTTL:
+		p := t.Body.(*proto.CreateTTLTxn).Path
+		return appendStat(appendString(b, p), v.Stat(v.Find(p)))
+	case proto.OpSetData:
+		return appendStat(b, v.Stat(v.Find(t.Body.(*proto.SetDataTxn).Path)))
+	case proto.OpSetACL:
+		return appendStat(b, v.Stat(v.Find(t.Body.(*proto.SetACLTxn).Path)))
+	}
+	return b
+}
+
+// multi applies all steps, or reports why there are none.
+func (a *applier) multi(w tree.Writer, r *request) {
+	body := r.txn.Body.(*proto.MultiTxn)
+	if body.Failed() {
+		code := proto.OK
+		for i := range body.Ops {
+			if e, ok := body.Ops[i].Body.(*proto.ErrorTxn); ok {
+				code = e.Err
+			}
+			a.body = appendMultiError(a.body, code)
+		}
+	} else {
+		for i := range body.Ops {
+			w.ApplyOp(&r.txn, body.Ops[i])
+			op := r.subs[i].op
+			typ := op
+			if op == proto.OpCreateContainer || op == proto.OpCreateTTL {
+				typ = proto.OpCreate2
+			}
+			a.body = appendMultiHeader(a.body, proto.MultiHeader{Type: typ})
+			step := r.txn
+			step.Body = body.Ops[i].Body
+			a.body = a.result(w.View(), a.body, op, &step)
+		}
+	}
+	a.body = appendMultiHeader(a.body, proto.MultiEnd)
+}
+
+// Created, Deleted and DataChanged are the tree's announcements.
+
+func (a *applier) Created(path string, list, parent []proto.ACL) {
+	a.acl, a.parentACL, a.event = list, parent, a.event[:0]
+	a.p.watches.Created(path, a.visit)
+}
+
+func (a *applier) Deleted(path string, list, parent []proto.ACL) {
+	a.acl, a.parentACL, a.event = list, parent, a.event[:0]
+	a.p.watches.Deleted(path, a.visit)
+}
+
+func (a *applier) DataChanged(path string, list []proto.ACL) {
+	a.acl, a.event = list, a.event[:0]
+	a.p.watches.DataChanged(path, a.visit)
+}
+
+// tell queues one event to one client, if it may read what the event is about.
+func (a *applier) tell(w watch.Watcher, e proto.EventType, path string) {
+	c := w.(*Client)
+	list := a.acl
+	if e == proto.EventChildrenChanged {
+		list = a.parentACL
+	}
+	if !a.p.opt.ACL.Allowed(list, proto.PermRead, c.IDs()) {
+		return
+	}
+	if len(a.event) == 0 || a.eType != e || a.ePath != path {
+		a.event = appendEvent(a.event[:0], e, a.zxid, path)
+		a.eType, a.ePath = e, path
+	}
+	a.p.counts.Events.Add(1)
+	c.sendRaw(a.event)
+	a.touch(c)
+}
+
+// opened answers a handshake that asked for a new session.
+func (a *applier) opened(r *request, now time.Time) {
+	p, id := a.p, r.txn.Session
+	s := p.sessions.Add(id, r.txn.Body.(*proto.CreateSessionTxn).TimeOut, p.nowMs())
+	p.counts.SessionsOpened.Add(1)
+	c := r.client
+	if c == nil {
+		return
+	}
+	if c.dead.Load() {
+		return // the session will expire by itself
+	}
+	c.welcome(s)
+	a.touch(c)
+}
+
+// appendConnectResponse appends the frame that answers a handshake.
+func appendConnectResponse(b []byte, r *proto.ConnectResponse) []byte {
+	start := len(b)
+	b = append(b, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(r.TimeOut))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.SessionID))
+	b = appendBuffer(b, r.Passwd)
+	if !r.OldClient {
+		ro := byte(0)
+		if r.ReadOnly {
+			ro = 1
+		}
+		b = append(b, ro)
+	}
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+	return b
+}

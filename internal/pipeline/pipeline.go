@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pipeline is the path of a request, the same for every kind of
+// server:
+//
+//	Serve     a frame of a client: which operation, may it be served now       serve.go, ops.go
+//	  read    answered at once from the tree, on the reader's goroutine        read.go
+//	  write   prepare: checked against the tree and the proposals in flight,   prepare*.go, inflight.go
+//	          turned into a settled transaction with its zxid
+//	          propose: handed to the Replicator, which calls Committed with
+//	          batches of durable transactions, in order                        commit.go
+//	          apply: tree moved on, events queued, replies queued              apply.go
+//
+// Replies leave in the order of the requests (queue.go). A read waits only for
+// writes of its own session.
+package pipeline
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"paddock/internal/acl"
+	"paddock/internal/session"
+	"paddock/internal/tree"
+	"paddock/internal/watch"
+	"paddock/proto"
+)
+
+// Options of a Pipeline. Times are positive unless said otherwise.
+type Options struct {
+	Logger *slog.Logger
+	ACL    *acl.Authority
+	Tick   time.Duration
+
+	ServerID                             int64 // in session ids
+	MinSessionTimeout, MaxSessionTimeout time.Duration
+
+	ExtendedTypes bool // TTL znodes may be made
+	EnforceQuota  bool
+	Digest        bool // transactions carry the tree's digest
+	Reconfig      bool // reconfig is enabled: a single server answers "unimplemented" rather than "disabled"
+	MaxRecord     int  // largest buffer or string in a request, bytes
+
+	OutstandingMax int // requests in the pipeline above which clients with one in it are not read
+	OutLimit       int // bytes that may wait for a client that does not read
+
+	ThrottleMax      int           // requests in process at once; 0 is off
+	ThrottleStall    time.Duration // poll time of that wait
+	ThrottleStale    bool          // a request of a connection that is gone is dropped while it waits
+	ThrottledOpWait  time.Duration // a request that waited longer is answered ErrThrottled; 0 is off
+	LargeThreshold   int           // bytes from which a request is large; <= 0 is off
+	LargeMax         int64         // bytes of large requests in flight
+	ContainerPeriod  time.Duration // between sweeps for containers and TTL znodes
+	ContainerMax     int           // removals a minute
+	ContainerUnused  time.Duration // age of a container that never had a child; 0 keeps it
+	ConnectionBucket *TokenBucket  // nil is off
+
+	// EnforceAuth refuses requests of clients without one of the required
+	// schemes with this code; 0 is off.
+	EnforceAuth proto.Code
+}
+
+// Replicator takes proposals to stable storage on a quorum.
+type Replicator interface {
+	// Propose is called in the order of the zxids, under the pipeline's lock.
+	// The transaction is encoded before it returns. When it is durable the
+	// pipeline's Commit is called with it.
+	Propose(r Proposal)
+}
+
+// Proposal is a settled transaction on its way.
+type Proposal struct {
+	Txn *proto.Txn
+	req *request
+}
+
+// Pipeline serves the requests of one server. Use New.
+type Pipeline struct {
+	opt      Options
+	tree     *tree.Tree
+	watches  *watch.Table
+	sessions *session.Tracker
+	repl     Replicator
+	started  time.Time
+	slots    atomic.Uint32
+
+	prep    preparer
+	app     applier
+	counts  Counts
+	limits  limits
+	nextSID atomic.Int64
+
+	clientsMu sync.Mutex
+	clients   map[*Client]struct{}
+	retired   ConnStats // sums over connections that are gone
+
+	stop chan struct{}
+	wg   sync.WaitGroup
+}
+
+// Counts are the pipeline's counters.
+type Counts struct {
+	Connections    atomic.Int64 // accepted handshakes
+	SessionsOpened atomic.Int64
+	SessionsClosed atomic.Int64
+	Expired        atomic.Int64
+	SlowReaders    atomic.Int64
+	Throttled      atomic.Int64
+	LargeRejected  atomic.Int64
+	AuthFailed     atomic.Int64
+	Commits        atomic.Int64
+	Events         atomic.Int64
+	Reaped         atomic.Int64
+}
+
+// New returns a pipeline on t. Start begins its work.
+func New(t *tree.Tree, opt Options) *Pipeline {
+	p := &Pipeline{opt: opt, tree: t, watches: watch.New(), sessions: session.NewTracker(opt.Tick.Milliseconds()),
+		started: time.Now(), clients: map[*Client]struct{}{}, stop: make(chan struct{})}
+	p.limits.init(opt)
+	p.nextSID.Store(session.FirstID(opt.ServerID, time.Now().UnixMilli()))
+	p.app.init(p)
+	return p
+}
+
+// Start serves: proposals go to repl, known sessions begin their full timeout,
+// and expiry and reaper run until Stop.
+func (p *Pipeline) Start(repl Replicator) {
+	p.repl = repl
+	v := p.tree.View(0)
+	p.prep.init(v.Zxid(), v.Digest())
+	known := v.Sessions()
+	var orphans []int64
+	v.EachEphemeral(func(s int64, _ []string) {
+		if _, ok := known[s]; !ok {
+			orphans = append(orphans, s)
+		}
+	})
+	v.Close()
+	now := p.nowMs()
+	for id, ms := range known {
+		p.sessions.Add(id, ms, now)
+	}
+	for _, id := range orphans {
+		p.opt.Logger.Warn("ephemeral znodes of a session that does not exist are removed", "session", proto.SessionID(id))
+		p.closeSession(id)
+	}
+	p.wg.Add(2)
+	go p.expireSessions()
+	go p.reap()
+}
+
+// Stop ends expiry and reaper. Requests may still be served.
+func (p *Pipeline) Stop() {
+	close(p.stop)
+	p.wg.Wait()
+}
+
+// nowMs is the monotonic clock in milliseconds.
+func (p *Pipeline) nowMs() int64 { return time.Since(p.started).Milliseconds() }
+
+// Tree is the tree served.
+func (p *Pipeline) Tree() *tree.Tree { return p.tree }
+
+// Watches is the table of watches.
+func (p *Pipeline) Watches() *watch.Table { return p.watches }
+
+// Sessions is the table of sessions.
+func (p *Pipeline) Sessions() *session.Tracker { return p.sessions }
+
+// Counts are the pipeline's counters.
+func (p *Pipeline) Counts() *Counts { return &p.counts }
+
+// Outstanding is the number of requests on their way through the log.
+func (p *Pipeline) Outstanding() int { return int(p.limits.outstanding.Load()) }
+
+// EachClient calls yield with every client past its handshake.
+func (p *Pipeline) EachClient(yield func(*Client)) {
+	p.clientsMu.Lock()
+	defer p.clientsMu.Unlock()
+	for c := range p.clients {
+		yield(c)
+	}
+}
+
+func (p *Pipeline) enlist(c *Client) {
+	p.clientsMu.Lock()
+	defer p.clientsMu.Unlock()
+	p.clients[c] = struct{}{}
+}
+
+// retire takes a client off the list and keeps its sums.
+func (p *Pipeline) retire(c *Client) {
+	p.clientsMu.Lock()
+	defer p.clientsMu.Unlock()
+	if _, ok := p.clients[c]; ok {
+		delete(p.clients, c)
+		p.retired.add(c.Stats())
+	}
+}
+
+// Totals sums the statistics of all connections since start or ResetTotals.
+func (p *Pipeline) Totals() ConnStats {
+	p.clientsMu.Lock()
+	defer p.clientsMu.Unlock()
+	sum := p.retired
+	for c := range p.clients {
+		sum.add(c.Stats())
+	}
+	return sum
+}
+
+// ResetTotals sets the statistics of all connections back (srst, crst).
+func (p *Pipeline) ResetTotals() {
+	p.clientsMu.Lock()
+	defer p.clientsMu.Unlock()
+	p.retired = ConnStats{}
+	for c := range p.clients {
+		c.resetStats()
+	}
+}
+
+func (s *ConnStats) add(o ConnStats) {
+	s.Received += o.Received
+	s.Sent += o.Sent
+	if o.Replies == 0 {
+		return
+	}
+	if s.Replies == 0 || o.MinLatency < s.MinLatency {
+		s.MinLatency = o.MinLatency
+	}
+	s.MaxLatency = max(s.MaxLatency, o.MaxLatency)
+	s.TotalLatency += o.TotalLatency
+	s.Replies += o.Replies
+}

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"paddock/internal/acl"
+	"paddock/internal/tree"
+	"paddock/jute"
+	"paddock/proto"
+)
+
+// preparer turns requests into settled transactions, one at a time.
+type preparer struct {
+	mu      sync.Mutex
+	zxid    proto.Zxid // of the last proposal
+	digest  uint64     // of the tree after it
+	future  inflight
+	applied atomic.Int64 // zxid that the tree shows
+	closed  bool         // no more proposals: the log is gone or the server ends
+}
+
+func (pr *preparer) init(z proto.Zxid, digest uint64) {
+	pr.zxid, pr.digest = z, digest
+	pr.applied.Store(int64(z))
+	pr.future.init()
+}
+
+// prep is the context of one request's preparation.
+type prep struct {
+	p       *Pipeline
+	v       tree.View
+	f       *inflight
+	digest  uint64
+	zxid    proto.Zxid
+	now     int64 // ms since 1970
+	session int64
+	ids     []acl.ID
+}
+
+// propose prepares r with f and hands it to the replicator. f returns the
+// transaction's type and body, or the code to answer with, in which case an
+// error transaction is logged: every write uses up one zxid. enqueue puts r
+// into its client's queue; it runs before the proposal can be answered.
+func (p *Pipeline) propose(r *request, session int64, f func(*prep) (proto.OpCode, jute.Record, proto.Code)) {
+	pr := &p.prep
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	if pr.closed {
+		return // nothing is answered any more
+	}
+	pr.future.forget(proto.Zxid(pr.applied.Load()))
+	var slot uint32
+	if r.client != nil {
+		slot = r.client.slot
+	}
+	x := prep{p: p, v: p.tree.View(slot), f: &pr.future, digest: pr.digest, zxid: pr.zxid + 1, now: time.Now().UnixMilli(), session: session, ids: r.ids}
+	typ, body, code := f(&x)
+	x.v.Close()
+	pr.zxid = x.zxid
+	pr.digest = x.digest
+	r.code = code
+	r.txn = proto.Txn{Session: session, Cxid: r.xid, Zxid: x.zxid, Time: x.now, Type: typ, Body: body}
+	if code != proto.OK {
+		r.txn.Type, r.txn.Body = proto.OpError, &proto.ErrorTxn{Err: code}
+	} else if p.opt.Digest {
+		r.txn.Digest = proto.TxnDigest{Version: proto.DigestVersion, Tree: x.digest}
+	}
+	r.isWrite = true
+	if r.client != nil && r.op != proto.OpCreateSession {
+		r.client.push(r)
+	}
+	p.limits.outstanding.Add(1)
+	p.repl.Propose(Proposal{&r.txn, r})
+}
+
+// get returns what path will be once the proposals in flight are applied.
+func (x *prep) get(path string) state {
+	if path == "/" {
+		path = ""
+	}
+	if s, ok := x.f.states[path]; ok {
+		return *s
+	}
+	r := x.v.Find(path)
+	if r == 0 {
+		return state{}
+	}
+	s := state{exists: true, st: x.v.Persisted(r), children: x.v.NumChildren(r), acl: x.v.ACL(r), dataLen: x.v.Stat(r).DataLength}
+	s.crc, s.digested = x.v.CRC(r)
+	return s
+}
+
+// put makes s the future of path, where old was what it would have been.
+func (x *prep) put(path string, old, s *state) {
+	if path == "/" {
+		path = ""
+	}
+	x.digest += s.digest() - old.digest()
+	s.zxid = x.zxid
+	x.f.set(path, s)
+}
+
+func (x *prep) may(list []proto.ACL, perm int32) bool { return x.p.opt.ACL.Allowed(list, perm, x.ids) }
+
+// checkSession declines requests of a session that is on its way out.
+func (x *prep) checkSession() proto.Code {
+	if s := x.p.sessions.Get(x.session); s == nil || s.Closing() {
+		return proto.ErrSessionExpired
+	}
+	return proto.OK
+}
+
+// createArgs is a create of any kind.
+type createArgs struct {
+	op    proto.OpCode
+	path  string
+	data  []byte
+	acl   []proto.ACL
+	flags int32
+	ttl   int64 // -1 where the request has none
+}
+
+// create checks in the order of client-protocol.md section 4.2. It returns the
+// transaction's type and body and the path as made.
+func (x *prep) create(a createArgs) (proto.OpCode, jute.Record, string, proto.Code) {
+	fail := func(c proto.Code) (proto.OpCode, jute.Record, string, proto.Code) { return 0, nil, "", c }
+	if a.flags < 0 || a.flags > 6 {
+		return fail(proto.ErrBadArguments)
+	}
+	ttlFlag := a.flags == proto.FlagTTL || a.flags == proto.FlagPersistentSeqWithTTL
+	if ttlFlag && !x.p.opt.ExtendedTypes {
+		return fail(proto.ErrUnimplemented)
+	}
+	if ttlFlag && (a.ttl < 1 || a.ttl > proto.MaxTTL) || !ttlFlag && (a.ttl >= 0 || a.op == proto.OpCreateTTL) {
+		// A createTTL without a TTL flag stops the reference when its ttl is -1.
+		return fail(proto.ErrBadArguments)
+	}
+	if c := x.checkSession(); c != proto.OK {
+		return fail(c)
+	}
+	switch {
+	case jute.IsNull(a.path):
+		return fail(proto.ErrMarshalling)
+	case !hasSlashNoNUL(a.path):
+		return fail(proto.ErrBadArguments)
+	}
+	list, c := x.p.opt.ACL.Fix(a.acl, x.ids)
+	if c != proto.OK {
+		return fail(c)
+	}
+	up, _ := tree.Split(a.path)
+	parent := x.get(up)
+	if !parent.exists {
+		return fail(proto.ErrNoNode)
+	}
+	if !x.may(parent.acl, proto.PermCreate) {
+		return fail(proto.ErrNoAuth)
+	}
+	path := a.path
+	if a.flags&proto.FlagSequential != 0 {
+		path = fmt.Sprintf("%s%010d", path, parent.st.Cversion)
+	}
+	if !ValidPath(path) || path == proto.QuotaPath+"/"+proto.LimitsNode {
+		// Limits for the quota of no path stop the reference.
+		return fail(proto.ErrBadArguments)
+	}
+	node := x.get(path)
+	if node.exists {
+		return fail(proto.ErrNodeExists)
+	}
+	if proto.IsEphemeral(parent.st.EphemeralOwner) {
+		return fail(proto.ErrNoChildrenForEphemeral)
+	}
+	if c := x.quota(path, 1, int64(len(a.data))); c != proto.OK {
+		return fail(c)
+	}
+
+	ephemeral := (a.op == proto.OpCreate || a.op == proto.OpCreate2) && a.flags&proto.FlagEphemeral != 0 && a.flags < proto.FlagContainer
+	cversion := parent.st.Cversion + 1
+	var (
+		typ   = a.op
+		body  jute.Record
+		owner int64
+	)
+	switch {
+	case a.op == proto.OpCreateContainer:
+		body, owner = &proto.CreateContainerTxn{Path: path, Data: a.data, ACL: list, ParentCversion: cversion}, proto.ContainerOwner
+	case a.op == proto.OpCreateTTL:
+		body, owner = &proto.CreateTTLTxn{Path: path, Data: a.data, ACL: list, ParentCversion: cversion, TTL: a.ttl}, proto.TTLOwner(a.ttl)
+	default:
+		if ephemeral {
+			owner = x.session
+		}
+		body = &proto.CreateTxn{Path: path, Data: a.data, ACL: list, Ephemeral: ephemeral, ParentCversion: cversion}
+	}
+
+	made := state{exists: true, acl: list, crc: tree.PathCRC(path, a.data), digested: digested(path), dataLen: int32(len(a.data)),
+		st: proto.StatPersisted{Czxid: x.zxid, Mzxid: x.zxid, Pzxid: x.zxid, Ctime: x.now, Mtime: x.now, EphemeralOwner: owner}}
+	bumped := parent
+	bumped.children++
+	if cversion > bumped.st.Cversion {
+		bumped.st.Cversion, bumped.st.Pzxid = cversion, x.zxid
+	}
+	x.put(up, &parent, &bumped)
+	x.put(path, &node, &made)
+	return typ, body, path, proto.OK
+}
+
+// digested tells whether the tree's digest counts the znode at path.
+func digested(path string) bool {
+	const below = proto.ZookeeperPath + "/"
+	return len(path) < len(below) || path[:len(below)] != below
+}
+
+// quota declines what would pass a hard limit, measured by committed usage.
+func (x *prep) quota(path string, count, bytes int64) proto.Code {
+	if !x.p.opt.EnforceQuota {
+		return proto.OK
+	}
+	q, ok, err := x.v.Quota(path)
+	switch {
+	case err != nil:
+		return proto.ErrMarshalling
+	case !ok:
+		return proto.OK
+	case count > 0 && q.Limits.CountHard > -1 && q.Used.Count+count > q.Limits.CountHard:
+		return proto.ErrQuotaExceeded
+	case bytes > 0 && q.Limits.BytesHard > -1 && q.Used.Bytes+bytes > q.Limits.BytesHard:
+		return proto.ErrQuotaExceeded
+	}
+	return proto.OK
+}
+
+// special paths cannot be deleted.
+func special(path string) bool {
+	switch path {
+	case "/", proto.ZookeeperPath, proto.QuotaPath, proto.ConfigPath:
+		return true
+	}
+	return false
+}
+
+func (x *prep) delete(op proto.OpCode, path string, version int32) (proto.OpCode, jute.Record, proto.Code) {
+	if c := x.checkSession(); c != proto.OK {
+		return 0, nil, c
+	}
+	switch {
+	case jute.IsNull(path):
+		return 0, nil, proto.ErrMarshalling
+	case !hasSlashNoNUL(path) || special(path):
+		return 0, nil, proto.ErrBadArguments
+	}
+	up, _ := tree.Split(path)
+	parent := x.get(up)
+	if !parent.exists {
+		return 0, nil, proto.ErrNoNode
+	}
+	if !x.may(parent.acl, proto.PermDelete) {
+		return 0, nil, proto.ErrNoAuth
+	}
+	node := x.get(path)
+	switch {
+	case !node.exists:
+		return 0, nil, proto.ErrNoNode
+	case version != -1 && version != node.st.Version:
+		return 0, nil, proto.ErrBadVersion
+	case node.children > 0:
+		return 0, nil, proto.ErrNotEmpty
+	}
+	x.removed(path, up, &parent, &node)
+	return op, &proto.DeleteTxn{Path: path}, proto.OK
+}
+
+// removed settles the future of a deleted znode and its parent.
+func (x *prep) removed(path, up string, parent, node *state) {
+	less := *parent
+	less.children--
+	less.st.Pzxid = max(less.st.Pzxid, x.zxid)
+	x.put(up, parent, &less)
+	x.put(path, node, &state{})
+}
+
+// reapNode prepares the removal of an empty container or an expired TTL znode.
+func (x *prep) reapNode(path string) (proto.OpCode, jute.Record, proto.Code) {
+	node := x.get(path)
+	switch {
+	case special(path):
+		return 0, nil, proto.ErrBadArguments
+	case !node.exists:
+		return 0, nil, proto.ErrNoNode
+	case node.children > 0:
+		return 0, nil, proto.ErrNotEmpty
+	case proto.IsEphemeral(node.st.EphemeralOwner) || node.st.EphemeralOwner == 0:
+		return 0, nil, proto.ErrBadVersion
+	}
+	if ttl, ok := proto.OwnerTTL(node.st.EphemeralOwner); ok && x.now-node.st.Mtime <= ttl {
+		return 0, nil, proto.ErrBadVersion // written since
+	}
+	up, _ := tree.Split(path)
+	parent := x.get(up)
+	x.removed(path, up, &parent, &node)
+	return proto.OpDeleteContainer, &proto.DeleteTxn{Path: path}, proto.OK
+}
+
+func (x *prep) setData(path string, data []byte, version int32) (proto.OpCode, jute.Record, proto.Code) {
+	if c := x.checkSession(); c != proto.OK {
+		return 0, nil, c
+	}
+	if jute.IsNull(path) || !ValidPath(path) {
+		return 0, nil, proto.ErrBadArguments
+	}
+	node := x.get(path)
+	if !node.exists {
+		return 0, nil, proto.ErrNoNode
+	}
+	if !x.may(node.acl, proto.PermWrite) {
+		return 0, nil, proto.ErrNoAuth
+	}
+	if c := x.quota(path, 0, int64(len(data))-int64(node.dataLen)); c != proto.OK {
+		return 0, nil, c
+	}
+	if version != -1 && version != node.st.Version {
+		return 0, nil, proto.ErrBadVersion
+	}
+	next := node
+	next.st.Version++
+	next.st.Mzxid, next.st.Mtime = x.zxid, x.now
+	next.dataLen = int32(len(data))
+	key := path
+	if key == "/" {
+		key = ""
+	}
+	next.crc = tree.PathCRC(key, data)
+	x.put(path, &node, &next)
+	return proto.OpSetData, &proto.SetDataTxn{Path: path, Data: data, Version: next.st.Version}, proto.OK
+}
+
+func (x *prep) setACL(path string, list []proto.ACL, version int32) (proto.OpCode, jute.Record, proto.Code) {
+	if c := x.checkSession(); c != proto.OK {
+		return 0, nil, c
+	}
+	if jute.IsNull(path) || !ValidPath(path) {
+		return 0, nil, proto.ErrBadArguments
+	}
+	fixed, c := x.p.opt.ACL.Fix(list, x.ids)
+	if c != proto.OK {
+		return 0, nil, c
+	}
+	node := x.get(path)
+	switch {
+	case !node.exists:
+		return 0, nil, proto.ErrNoNode
+	case !x.may(node.acl, proto.PermAdmin):
+		return 0, nil, proto.ErrNoAuth
+	case version != -1 && version != node.st.Aversion:
+		return 0, nil, proto.ErrBadVersion
+	}
+	next := node
+	next.st.Aversion++
+	next.acl = fixed
+	x.put(path, &node, &next)
+	return proto.OpSetACL, &proto.SetACLTxn{Path: path, ACL: fixed, Version: next.st.Aversion}, proto.OK
+}
+
+func (x *prep) check(path string, version int32) (proto.OpCode, jute.Record, proto.Code) {
+	if c := x.checkSession(); c != proto.OK {
+		return 0, nil, c
+	}
+	if jute.IsNull(path) || !ValidPath(path) {
+		return 0, nil, proto.ErrBadArguments
+	}
+	node := x.get(path)
+	switch {
+	case !node.exists:
+		return 0, nil, proto.ErrNoNode
+	case !x.may(node.acl, proto.PermRead):
+		return 0, nil, proto.ErrNoAuth
+	case version != -1 && version != node.st.Version:
+		return 0, nil, proto.ErrBadVersion
+	}
+	return proto.OpCheck, &proto.CheckTxn{Path: path, Version: node.st.Version + 1}, proto.OK
+}
+
+// closing prepares the end of the session and of its ephemerals, those still
+// in flight included.
+func (x *prep) closing() (proto.OpCode, jute.Record, proto.Code) {
+	paths := []string{}
+	for _, p := range x.v.Ephemerals(x.session) {
+		if s, ok := x.f.states[p]; !ok || s.exists && s.st.EphemeralOwner == x.session {
+			paths = append(paths, p)
+		}
+	}
+	for p, s := range x.f.states {
+		if s.exists && s.st.EphemeralOwner == x.session {
+			if r := x.v.Find(p); r == 0 || x.v.Persisted(r).EphemeralOwner != x.session {
+				paths = append(paths, p)
+			}
+		}
+	}
+	for _, p := range paths {
+		up, _ := tree.Split(p)
+		parent, node := x.get(up), x.get(p)
+		x.removed(p, up, &parent, &node)
+	}
+	return proto.OpCloseSession, &proto.CloseSessionTxn{Paths: paths}, proto.OK
+}

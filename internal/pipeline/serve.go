@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"encoding/binary"
+	"time"
+
+	"paddock/internal/acl"
+	"paddock/internal/tree"
+	"paddock/jute"
+	"paddock/proto"
+)
+
+// Burst is what the requests of one read from a socket share: a view of the
+// tree, so that a run of reads takes the lock once, and the time. The reader
+// calls End before it waits for more.
+type Burst struct {
+	Arrived time.Time
+	burst
+}
+
+type burst struct {
+	req    request    // the one being served, when it is not a write
+	dec    jute.Coder // its decoder
+	view   tree.View
+	opened bool
+	reads  int
+}
+
+// readsPerView bounds how long a burst keeps the applier out.
+const readsPerView = 64
+
+func (b *burst) open(c *Client) tree.View {
+	if b.opened && b.reads >= readsPerView {
+		b.close()
+	}
+	if !b.opened {
+		b.view, b.opened, b.reads = c.p.tree.View(c.slot), true, 0
+	}
+	b.reads++
+	return b.view
+}
+
+func (b *burst) close() {
+	if b.opened {
+		b.view.Close()
+		b.opened = false
+	}
+}
+
+// End gives back what the burst holds.
+func (b *Burst) End() { b.close() }
+
+// Serve takes one frame (without its length) of a client past its handshake.
+// The frame's memory is the caller's again when it returns. Reader only.
+func (c *Client) Serve(b *Burst, frame []byte) {
+	c.received.Add(1)
+	if len(frame) < 8 {
+		c.quit(b, "frame of "+itoa(len(frame))+" bytes is too short for a request")
+		return
+	}
+	r := &b.req
+	*r = request{client: c, xid: int32(binary.BigEndian.Uint32(frame)), op: proto.OpCode(binary.BigEndian.Uint32(frame[4:])), start: b.Arrived}
+	body := frame[8:]
+	switch r.op {
+	case proto.OpAuth:
+		b.close()
+		c.auth(r, body)
+		return
+	case proto.OpSASL:
+		b.close()
+		c.sasl(r, body)
+		return
+	}
+	if code := c.p.opt.EnforceAuth; code != 0 && !c.p.opt.ACL.Enforced(c.IDs()) {
+		b.close()
+		c.send(r, 0, code, nil, time.Now())
+		c.quit(b, "did not authenticate with a required scheme")
+		return
+	}
+	s := c.session
+	if s.Owner() != c {
+		c.quit(b, "") // the session has ended or moved to another connection
+		return
+	}
+	s.Touch(c.p.nowMs(), c.timeoutMs)
+	row := lookup(r.op)
+	l := &c.p.limits
+	if !l.admit(c, b, r, len(frame)) {
+		return
+	}
+	r.ids = c.IDs()
+	switch {
+	case l.throttledWait > 0 && row.kind != kindPing && r.op != proto.OpCloseSession && time.Since(b.Arrived) > l.throttledWait:
+		c.p.counts.Throttled.Add(1)
+		r.code = proto.ErrThrottled
+		c.behind(b, r, frame)
+	case row.kind == kindWrite:
+		b.close()
+		// The transaction keeps parts of the request until it is applied.
+		own := append(make([]byte, 0, len(body)), body...)
+		w := new(request)
+		*w = *r
+		c.submit(w, own)
+	default:
+		c.behind(b, r, frame)
+	}
+}
+
+// behind runs a request now, or queues it behind the writes before it.
+func (c *Client) behind(b *Burst, r *request, frame []byte) {
+	if c.waiting.Load() == 0 {
+		c.run(&b.burst, r, frame)
+	} else {
+		b.close()
+		q := new(request)
+		*q = *r
+		q.frame = append([]byte(nil), frame...)
+		c.push(q)
+	}
+	if lookup(r.op).kind == kindUnknown {
+		c.gone = true
+	}
+}
+
+// run answers a request that needs no log; b is closed where it must be.
+func (c *Client) run(b *burst, r *request, frame []byte) {
+	body := frame[8:]
+	if r.code != proto.OK { // settled when it was read
+		b.close()
+		c.sendNow(r, r.code, nil)
+		return
+	}
+	row := lookup(r.op)
+	switch row.kind {
+	case kindRead:
+		c.read(b, r, row, body)
+	case kindPing:
+		r.xid = proto.XidPing
+		b.close()
+		c.sendNow(r, proto.OK, nil)
+	case kindLocal:
+		b.close()
+		row.local(c, r, body)
+	default:
+		b.close()
+		c.send(r, -1, proto.ErrUnimplemented, nil, time.Now())
+		c.link.Hangup("unknown operation " + r.op.String())
+	}
+}
+
+// sendNow answers with the zxid of the tree as it stands.
+func (c *Client) sendNow(r *request, code proto.Code, body []byte) {
+	v := c.p.tree.View(c.slot)
+	defer v.Close()
+	c.send(r, v.Zxid(), code, body, time.Now())
+}
+
+// read runs one read inside the burst's view. The reply is queued before the
+// view can close, so that no event of the watch it arms can overtake it.
+func (c *Client) read(b *burst, r *request, row *opRow, body []byte) {
+	d := &b.dec
+	*d = jute.AliasDecoder(body)
+	d.Limit(c.p.opt.MaxRecord)
+	v := b.open(c)
+	out := c.out.begin()
+	start := len(out)
+	out = append(out, zeroHeader[:]...)
+	out, code := row.read(c, v, r, d, out)
+	if code != proto.OK && r.op != proto.OpMultiRead {
+		out = out[:start+frameHeader]
+	}
+	z := v.Zxid()
+	putHeader(out, start, r.xid, z, code)
+	c.out.count(r.op, r.xid, z, r.start, r.start)
+	over := c.out.end(out)
+	if over {
+		b.close()
+		c.overflow(true)
+	}
+}
+
+// quit has the connection closed without a further reply.
+func (c *Client) quit(b *Burst, why string) {
+	b.close()
+	c.gone = true
+	c.link.Hangup(why)
+}
+
+// auth handles an auth packet as soon as it is read: its reply may overtake
+// those of requests before it, and only frames after it profit.
+func (c *Client) auth(r *request, body []byte) {
+	var a proto.Auth
+	if err := jute.Unmarshal(body, &a); err != nil {
+		c.gone = true
+		c.link.Hangup("auth packet cannot be read: " + err.Error())
+		return
+	}
+	ids, outcome := c.p.opt.ACL.Authenticate(a.Scheme, a.Auth, c.PeerIP, c.IDs())
+	switch outcome {
+	case acl.Granted:
+		c.ids.Store(&ids)
+		c.send(r, 0, proto.OK, nil, time.Now())
+		return
+	case acl.Refused:
+		c.send(r, 0, proto.ErrAuthFailed, nil, time.Now())
+	}
+	c.p.counts.AuthFailed.Add(1)
+	c.gone = true
+	c.link.Hangup("authentication with scheme " + quote(a.Scheme) + " failed")
+}
+
+// sasl answers a SASL packet as a server without SASL does: with a null token
+// and no error.
+func (c *Client) sasl(r *request, body []byte) {
+	var t proto.SASLToken
+	if err := jute.Unmarshal(body, &t); err != nil {
+		c.gone = true
+		c.link.Hangup("sasl packet cannot be read: " + err.Error())
+		return
+	}
+	c.send(r, 0, proto.OK, []byte{0xff, 0xff, 0xff, 0xff}, time.Now())
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"time"
+
+	"paddock/internal/session"
+	"paddock/jute"
+	"paddock/proto"
+)
+
+// Connect handles a client's first frame (without its length). When it returns
+// true the client's Ready channel will be closed once the handshake is
+// answered; until then nothing more of the connection is to be read. When it
+// returns false the connection is to be closed, once what is queued is
+// written; why is for the log.
+func (p *Pipeline) Connect(c *Client, frame []byte) (ok bool, why string) {
+	var q proto.ConnectRequest
+	if err := jute.Unmarshal(frame, &q); err != nil {
+		return false, "connect request cannot be read: " + err.Error()
+	}
+	if b := p.opt.ConnectionBucket; b != nil && !b.Take(q.SessionID != 0) {
+		p.counts.Throttled.Add(1)
+		return false, "connection throttled"
+	}
+	v := p.tree.View(c.slot)
+	last := v.Zxid()
+	v.Close()
+	if proto.Zxid(q.LastZxidSeen) > last {
+		return false, "client has seen zxid " + proto.Zxid(q.LastZxidSeen).String() + ", this server is at " + last.String() + " only: it must try another server"
+	}
+	timeout := min(max(time.Duration(q.TimeOut)*time.Millisecond, p.opt.MinSessionTimeout), p.opt.MaxSessionTimeout)
+	c.timeoutMs, c.oldClient = int32(timeout.Milliseconds()), q.OldClient
+	p.counts.Connections.Add(1)
+	if q.SessionID == 0 {
+		p.openSession(c)
+		return true, ""
+	}
+	// The password first: with the reference, whoever knows a session's id can
+	// cut its connection.
+	s := p.sessions.Get(q.SessionID)
+	if s == nil || !session.Verify(q.SessionID, q.Passwd) || s.Closing() {
+		c.out.appendFrame(&proto.ConnectResponse{Passwd: make([]byte, 16), OldClient: q.OldClient})
+		return false, ""
+	}
+	c.welcome(s)
+	return true, ""
+}
+
+func (o *Out) appendFrame(r *proto.ConnectResponse) {
+	b := o.begin()
+	b = appendConnectResponse(b, r)
+	o.stats.Sent++
+	o.end(b)
+}
+
+// openSession proposes a new session; the applier answers the client.
+func (p *Pipeline) openSession(c *Client) {
+	id := p.nextSID.Add(1) - 1
+	r := &request{client: c, op: proto.OpCreateSession, start: time.Now()}
+	p.propose(r, id, func(*prep) (proto.OpCode, jute.Record, proto.Code) {
+		return proto.OpCreateSession, &proto.CreateSessionTxn{TimeOut: c.timeoutMs}, proto.OK
+	})
+}
+
+// welcome attaches the client to its session and queues the answer to its
+// handshake.
+func (c *Client) welcome(s *session.Session) {
+	p := c.p
+	old, _ := s.Owner().(*Client)
+	s.SetOwner(c)
+	s.Touch(p.nowMs(), c.timeoutMs)
+	if old != nil && old != c {
+		old.link.Hangup("")
+	}
+	c.session = s
+	passwd := session.Password(s.ID())
+	c.out.appendFrame(&proto.ConnectResponse{TimeOut: c.timeoutMs, SessionID: s.ID(), Passwd: passwd[:], OldClient: c.oldClient})
+	p.enlist(c)
+	close(c.ready)
+}
+
+// disown lets go of a session whose connection is gone.
+func (p *Pipeline) disown(s *session.Session, c *Client) {
+	if s.Owner() == c {
+		s.SetOwner(nil)
+	}
+}
+
+// closeSession proposes the end of a session on behalf of nobody's request.
+func (p *Pipeline) closeSession(id int64) {
+	p.propose(&request{op: proto.OpCloseSession, start: time.Now()}, id, func(x *prep) (proto.OpCode, jute.Record, proto.Code) {
+		return x.closing()
+	})
+}
+
+// endSession forgets a session that has ended and lets go of its connection.
+func (p *Pipeline) endSession(s *session.Session) {
+	p.counts.SessionsClosed.Add(1)
+	p.sessions.Remove(s.ID())
+	if c, ok := s.Owner().(*Client); ok && c != nil {
+		c.link.Hangup("")
+	}
+}
+
+// expireSessions ends the sessions that were not heard of in time.
+func (p *Pipeline) expireSessions() {
+	defer p.wg.Done()
+	tick := time.NewTicker(max(p.opt.Tick/10, 5*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-tick.C:
+		}
+		now := p.nowMs()
+		if p.sessions.Next(now) > now {
+			continue
+		}
+		p.sessions.Expire(now, func(s *session.Session) {
+			p.counts.Expired.Add(1)
+			p.opt.Logger.Info("session expired", "session", proto.SessionID(s.ID()), "timeout", time.Duration(s.Timeout())*time.Millisecond)
+			p.closeSession(s.ID())
+		})
+	}
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tree
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"unsafe"
+
+	"paddock/proto"
+)
+
+// Ref names a znode inside one View. Zero is none.
+type Ref uint32
+
+const rootRef Ref = 1
+
+// node is a znode without its bytes: 112 bytes and no pointer. Name and data
+// lie together in one block of the arena.
+type node struct {
+	czxid, mzxid, pzxid int64
+	ctime, mtime        int64
+	owner               int64 // ephemeralOwner as stored
+	version             int32
+	cversion            int32 // creates of children
+	aversion            int32
+	crc                 uint32 // CRC-32 of path and data: what its digest starts from
+	hash                uint32 // of the path
+	hnext               Ref    // next in the index's chain; next free node
+	parent              Ref
+	firstChild          Ref
+	prevSib, nextSib    Ref
+	children            int32
+	acl                 aclID
+	block               ref
+	dataLen             int32 // -1: null
+	nameLen             uint32
+	flags               uint32
+}
+
+const (
+	flagLive     uint32 = 1 << iota
+	flagNoDigest        // below /zookeeper: not part of the tree's digest
+)
+
+func (n *node) bytes() int { return int(n.nameLen) + max(0, int(n.dataLen)) }
+
+const (
+	slabShift = 12
+	slabNodes = 1 << slabShift
+)
+
+// slabs hold the nodes. A node never moves.
+type slabs struct {
+	chunks [][]node
+	raw    [][]byte
+	next   Ref // first node never used
+	free   Ref // chain of nodes to use again
+	live   int
+}
+
+func (s *slabs) node(r Ref) *node { return &s.chunks[r>>slabShift][r&(slabNodes-1)] }
+
+func (s *slabs) alloc() Ref {
+	s.live++
+	if r := s.free; r != 0 {
+		n := s.node(r)
+		s.free = n.hnext
+		*n = node{}
+		return r
+	}
+	if s.next == 0 {
+		s.next = rootRef
+	}
+	if int(s.next>>slabShift) == len(s.chunks) {
+		b := reserve(slabNodes * int(unsafe.Sizeof(node{})))
+		s.raw = append(s.raw, b)
+		s.chunks = append(s.chunks, unsafe.Slice((*node)(unsafe.Pointer(unsafe.SliceData(b))), slabNodes))
+	}
+	r := s.next
+	s.next++
+	return r
+}
+
+func (s *slabs) release(r Ref) {
+	s.live--
+	n := s.node(r)
+	*n = node{hnext: s.free}
+	s.free = r
+}
+
+func (s *slabs) close() {
+	for _, b := range s.raw {
+		release(b)
+	}
+	*s = slabs{}
+}
+
+// Digest arithmetic (storage-format.md section 8): a znode's digest is the
+// CRC-32 of path, data and the 60 stored bytes of its numbers, and the tree's
+// is their sum. The part over path and data is kept with the node, so that a
+// change of numbers alone costs 60 bytes of CRC.
+
+// PathCRC starts a znode's digest from its path; the root's is "".
+func PathCRC(path string, data []byte) uint32 {
+	crc := crc32.Update(0, crc32.IEEETable, unsafe.Slice(unsafe.StringData(path), len(path)))
+	return crc32.Update(crc, crc32.IEEETable, data)
+}
+
+// NodeDigest ends a znode's digest with its stored numbers.
+func NodeDigest(crc uint32, st *proto.StatPersisted) uint64 {
+	var b [60]byte
+	binary.BigEndian.PutUint64(b[0:], uint64(st.Czxid))
+	binary.BigEndian.PutUint64(b[8:], uint64(st.Mzxid))
+	binary.BigEndian.PutUint64(b[16:], uint64(st.Pzxid))
+	binary.BigEndian.PutUint64(b[24:], uint64(st.Ctime))
+	binary.BigEndian.PutUint64(b[32:], uint64(st.Mtime))
+	binary.BigEndian.PutUint32(b[40:], uint32(st.Version))
+	binary.BigEndian.PutUint32(b[44:], uint32(st.Cversion))
+	binary.BigEndian.PutUint32(b[48:], uint32(st.Aversion))
+	binary.BigEndian.PutUint64(b[52:], uint64(st.EphemeralOwner))
+	return uint64(crc32.Update(crc, crc32.IEEETable, b[:]))
+}
+
+func (n *node) persisted() proto.StatPersisted {
+	return proto.StatPersisted{
+		Czxid: proto.Zxid(n.czxid), Mzxid: proto.Zxid(n.mzxid), Ctime: n.ctime, Mtime: n.mtime,
+		Version: n.version, Cversion: n.cversion, Aversion: n.aversion,
+		EphemeralOwner: n.owner, Pzxid: proto.Zxid(n.pzxid),
+	}
+}
+
+func (n *node) setPersisted(st *proto.StatPersisted) {
+	n.czxid, n.mzxid, n.pzxid = int64(st.Czxid), int64(st.Mzxid), int64(st.Pzxid)
+	n.ctime, n.mtime, n.owner = st.Ctime, st.Mtime, st.EphemeralOwner
+	n.version, n.cversion, n.aversion = st.Version, st.Cversion, st.Aversion
+}
+
+func (n *node) stat() proto.Stat {
+	owner := n.owner
+	if !proto.IsEphemeral(owner) {
+		owner = 0
+	}
+	return proto.Stat{
+		Czxid: proto.Zxid(n.czxid), Mzxid: proto.Zxid(n.mzxid), Ctime: n.ctime, Mtime: n.mtime,
+		Version: n.version, Cversion: 2*n.cversion - n.children, Aversion: n.aversion,
+		EphemeralOwner: owner, DataLength: max(0, n.dataLen), NumChildren: n.children, Pzxid: proto.Zxid(n.pzxid),
+	}
+}
+
+func (n *node) digest() uint64 {
+	if n.flags&flagNoDigest != 0 {
+		return 0
+	}
+	st := n.persisted()
+	return NodeDigest(n.crc, &st)
+}
