@@ -135,12 +135,15 @@ func (c *Client) open(server string) (net.Conn, *proto.ConnectResponse, error) {
 		req.SessionID, req.Passwd = int64(c.session), c.passwd
 	}
 	c.mu.Unlock()
-	if left, expires := c.untilExpiry(); expires {
-		limit = max(min(limit, left), time.Millisecond)
-	}
 	ctx, cancel := context.WithTimeout(c.life, limit)
 	defer cancel()
-	conn, err := c.opts.dial(ctx, server)
+	reach := ctx // a server that is reached has been heard, and puts off the expiry
+	if left, expires := c.untilExpiry(); expires && left < limit {
+		var cancel context.CancelFunc
+		reach, cancel = context.WithTimeout(ctx, left)
+		defer cancel()
+	}
+	conn, err := c.opts.dial(reach, server)
 	if err != nil {
 		return nil, nil, err
 	}

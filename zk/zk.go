@@ -130,9 +130,10 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	case <-c.done:
 		return nil, fmt.Errorf("zk: connect to %s: %w", servers, c.dead)
 	case <-ctx.Done():
+		err := c.because(ctx.Err())
 		c.kill(ErrClosed)
 		<-c.done
-		return nil, fmt.Errorf("zk: connect to %s: %w", servers, c.because(ctx.Err()))
+		return nil, fmt.Errorf("zk: connect to %s: %w", servers, err)
 	}
 }
 
@@ -140,7 +141,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 func (c *Client) because(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lastErr == nil || c.lastErr == ErrClosed || c.state.connected() {
+	if c.lastErr == nil || c.state != Disconnected {
 		return err
 	}
 	return fmt.Errorf("%w (not connected: %v)", err, c.lastErr)
