@@ -47,8 +47,9 @@ func (e *LengthError) Error() string {
 }
 
 // nullString stands for a null string. It is recognised by the address of its
-// bytes, so that no text a client sends can be mistaken for it.
-var nullString = "\x00null"
+// bytes, so that no text a client sends can be mistaken for it. It is built at
+// run time: the linker may merge equal literals.
+var nullString = string([]byte("\x00null"))
 
 // Null is the null string (length -1 on the wire).
 func Null() string { return nullString }

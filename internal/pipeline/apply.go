@@ -65,6 +65,9 @@ func (p *Pipeline) Commit(batch []Proposal) {
 func (a *applier) one(w tree.Writer, r *request, now time.Time) {
 	t := &r.txn
 	a.zxid = t.Zxid
+	if r.client != nil {
+		r.client.runAhead(r, w.View())
+	}
 	a.body = a.body[:0]
 	switch {
 	case t.Type == proto.OpMulti:

@@ -123,7 +123,7 @@ func (c *Client) Detach() {
 	c.dead.Store(true)
 	c.p.watches.RemoveAll(c)
 	if s := c.Session(); s != nil {
-		c.p.disown(s, c)
+		s.Release(c)
 	}
 	c.out.Discard()
 	c.p.retire(c)

@@ -18,7 +18,7 @@ type opRow struct {
 	// returns the code to answer with.
 	read func(c *Client, v tree.View, r *request, d *jute.Coder, out []byte) ([]byte, proto.Code)
 	// local answers by itself; it takes its place in the session's order.
-	local func(c *Client, r *request, body []byte)
+	local func(c *Client, b *burst, r *request, body []byte)
 	// write prepares a transaction. ok is false when the request cannot be
 	// read, which uses up no zxid.
 	write func(c *Client, r *request, d *jute.Coder) (f prepFunc, ok bool)
@@ -99,6 +99,7 @@ func (c *Client) submit(r *request, body []byte) {
 		if c.waiting.Load() == 0 {
 			var b burst
 			c.run(&b, r, r.frame)
+			b.close()
 		} else {
 			c.push(r)
 		}

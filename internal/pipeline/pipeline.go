@@ -16,6 +16,7 @@
 package pipeline
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -234,4 +235,25 @@ func (s *ConnStats) add(o ConnStats) {
 	s.MaxLatency = max(s.MaxLatency, o.MaxLatency)
 	s.TotalLatency += o.TotalLatency
 	s.Replies += o.Replies
+}
+
+// Abandon ends the service after the log has failed: no proposal is taken, no
+// reply is sent, every connection is closed.
+func (p *Pipeline) Abandon() {
+	p.prep.mu.Lock()
+	p.prep.closed = true
+	p.prep.mu.Unlock()
+	p.limits.abandon()
+	p.EachClient(func(c *Client) { c.link.Hangup("") })
+}
+
+// Drain takes no more proposals and waits until those on their way are
+// answered, or ctx ends.
+func (p *Pipeline) Drain(ctx context.Context) {
+	p.prep.mu.Lock()
+	p.prep.closed = true
+	p.prep.mu.Unlock()
+	for p.limits.outstanding.Load() > 0 && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
 }

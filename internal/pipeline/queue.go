@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"paddock/internal/acl"
+	"paddock/internal/tree"
 	"paddock/proto"
 )
 
@@ -23,14 +24,24 @@ type request struct {
 	subs  []subOp    // of a multi
 	large int64      // bytes counted in limits.large
 
-	frame []byte // of a request that runs here, when its turn comes
-
+	frame   []byte // of a request that needs no log
 	isWrite bool
-	done    bool       // the write is applied and reply is what it answers
-	zxid    proto.Zxid // of the reply
-	reply   []byte     // kept only while an earlier request is unanswered
 	next    *request
 }
+
+// A client's queue holds its unanswered requests in order. A write leaves it
+// when it is applied. A request that needs no log runs when all before it are
+// answered and before anything behind it is applied, so that it sees exactly
+// the writes its session sent before it:
+//
+//   - the applier, about to apply a write, first runs what its client has
+//     ahead of it (runAhead);
+//   - what stands behind the last applied write is run by a goroutine that
+//     lives as long as there is any (drain).
+//
+// Locks are taken in the order tree, queue, out-buffer. Whoever takes a request
+// off the queue to run it is inside a view of the tree, or is the applier: so
+// no write can be applied between the taking and the running.
 
 // push puts a request at the end of the client's queue. Reader only.
 func (c *Client) push(r *request) {
@@ -42,13 +53,11 @@ func (c *Client) push(r *request) {
 	}
 	c.tail = r
 	c.waiting.Add(1)
-	if !r.isWrite {
-		c.advance()
-	}
+	c.startDrain()
 	c.mu.Unlock()
 }
 
-// pop drops the head; c.mu is held. The reply has been queued by now: a reader
+// pop drops the head; c.mu is held. Its reply has been queued by now: a reader
 // that sees the queue empty may answer at once.
 func (c *Client) pop() {
 	if c.head = c.head.next; c.head == nil {
@@ -57,80 +66,72 @@ func (c *Client) pop() {
 	c.waiting.Add(-1)
 }
 
-// complete answers an applied write, at once if its turn has come. Applier
-// only. body is copied.
-func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte, now time.Time) {
-	c.mu.Lock()
-	if c.head != r {
-		r.done, r.zxid, r.code = true, z, code
-		r.reply = append([]byte(nil), body...)
-		c.mu.Unlock()
-		return
-	}
-	c.answer(r, z, code, body, now)
-	c.pop()
-	c.advance()
-	c.mu.Unlock()
-}
-
-// advance answers the writes at the head that are done, and has a goroutine
-// run the reads there; c.mu is held.
-func (c *Client) advance() {
-	if c.draining {
-		return
-	}
-	for c.head != nil {
-		r := c.head
-		if !r.isWrite {
-			c.draining = true
-			go c.drain()
-			return
-		}
-		if !r.done {
-			return
-		}
-		c.answer(r, r.zxid, r.code, r.reply, time.Now())
-		c.pop()
+// startDrain has a goroutine run what is at the head, if that needs no log;
+// c.mu is held.
+func (c *Client) startDrain() {
+	if c.head != nil && !c.head.isWrite && !c.draining {
+		c.draining = true
+		go c.drain()
 	}
 }
 
 // drain runs the requests at the head of the queue that need no log.
 func (c *Client) drain() {
 	for {
+		var b burst
+		v := b.open(c)
 		c.mu.Lock()
-		r := c.head
-		if r == nil || r.isWrite {
-			c.draining = false
-			c.advance()
-			c.mu.Unlock()
-			c.link.Flush()
+		for i := 0; i < readsPerView && c.runHead(v); i++ {
+		}
+		more := c.head != nil && !c.head.isWrite
+		c.draining = more
+		c.mu.Unlock()
+		b.close()
+		c.link.Flush()
+		if !more {
 			return
 		}
-		c.mu.Unlock()
-		c.local(r)
-		c.mu.Lock()
-		c.pop()
-		c.mu.Unlock()
 	}
 }
 
-// local runs a request that waited and needs no log.
-func (c *Client) local(r *request) {
-	if c.dead.Load() {
-		return
+// runHead runs the request at the head inside v, if it needs no log; c.mu is
+// held.
+func (c *Client) runHead(v tree.View) bool {
+	r := c.head
+	if r == nil || r.isWrite {
+		return false
 	}
-	var b burst
-	c.run(&b, r, r.frame)
-	b.close()
+	if !c.dead.Load() {
+		b := burst{view: v, opened: true, borrowed: true}
+		c.run(&b, r, r.frame)
+	}
+	c.pop()
+	return true
 }
 
-// answer queues the reply of a write.
-func (c *Client) answer(r *request, z proto.Zxid, code proto.Code, body []byte, now time.Time) {
-	if c.dead.Load() {
-		return
+// runAhead runs what stands before the write r, which is about to be applied.
+// Applier only; v is its own view.
+func (c *Client) runAhead(r *request, v tree.View) {
+	c.mu.Lock()
+	for c.head != r && c.runHead(v) {
 	}
-	c.send(r, z, code, body, now)
-	if r.op == proto.OpCloseSession {
-		c.link.Hangup("")
+	c.mu.Unlock()
+}
+
+// complete answers the write that was just applied, the head of the queue.
+// Applier only. body is copied.
+func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.head != r {
+		panic("pipeline: a write is applied out of its session's order")
 	}
+	if !c.dead.Load() {
+		c.send(r, z, code, body, now)
+		if r.op == proto.OpCloseSession {
+			c.link.Hangup("")
+		}
+	}
+	c.pop()
+	c.startDrain()
 }

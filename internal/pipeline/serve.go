@@ -26,13 +26,15 @@ type burst struct {
 	view   tree.View
 	opened bool
 	reads  int
+
+	borrowed bool // the view is another's to close
 }
 
 // readsPerView bounds how long a burst keeps the applier out.
 const readsPerView = 64
 
 func (b *burst) open(c *Client) tree.View {
-	if b.opened && b.reads >= readsPerView {
+	if b.opened && !b.borrowed && b.reads >= readsPerView {
 		b.close()
 	}
 	if !b.opened {
@@ -43,7 +45,7 @@ func (b *burst) open(c *Client) tree.View {
 }
 
 func (b *burst) close() {
-	if b.opened {
+	if b.opened && !b.borrowed {
 		b.view.Close()
 		b.opened = false
 	}
@@ -124,12 +126,11 @@ func (c *Client) behind(b *Burst, r *request, frame []byte) {
 	}
 }
 
-// run answers a request that needs no log; b is closed where it must be.
+// run answers a request that needs no log.
 func (c *Client) run(b *burst, r *request, frame []byte) {
 	body := frame[8:]
 	if r.code != proto.OK { // settled when it was read
-		b.close()
-		c.sendNow(r, r.code, nil)
+		c.sendNow(b, r, r.code)
 		return
 	}
 	row := lookup(r.op)
@@ -138,23 +139,18 @@ func (c *Client) run(b *burst, r *request, frame []byte) {
 		c.read(b, r, row, body)
 	case kindPing:
 		r.xid = proto.XidPing
-		b.close()
-		c.sendNow(r, proto.OK, nil)
+		c.sendNow(b, r, proto.OK)
 	case kindLocal:
-		b.close()
-		row.local(c, r, body)
+		row.local(c, b, r, body)
 	default:
-		b.close()
 		c.send(r, -1, proto.ErrUnimplemented, nil, time.Now())
 		c.link.Hangup("unknown operation " + r.op.String())
 	}
 }
 
-// sendNow answers with the zxid of the tree as it stands.
-func (c *Client) sendNow(r *request, code proto.Code, body []byte) {
-	v := c.p.tree.View(c.slot)
-	defer v.Close()
-	c.send(r, v.Zxid(), code, body, time.Now())
+// sendNow answers without a record, with the zxid of the tree as it stands.
+func (c *Client) sendNow(b *burst, r *request, code proto.Code) {
+	c.send(r, b.open(c).Zxid(), code, nil, time.Now())
 }
 
 // read runs one read inside the burst's view. The reply is queued before the
@@ -175,10 +171,7 @@ func (c *Client) read(b *burst, r *request, row *opRow, body []byte) {
 	putHeader(out, start, r.xid, z, code)
 	c.out.count(r.op, r.xid, z, r.start, r.start)
 	over := c.out.end(out)
-	if over {
-		b.close()
-		c.overflow(true)
-	}
+	c.overflow(over)
 }
 
 // quit has the connection closed without a further reply.

@@ -81,13 +81,6 @@ func (c *Client) welcome(s *session.Session) {
 	close(c.ready)
 }
 
-// disown lets go of a session whose connection is gone.
-func (p *Pipeline) disown(s *session.Session, c *Client) {
-	if s.Owner() == c {
-		s.SetOwner(nil)
-	}
-}
-
 // closeSession proposes the end of a session on behalf of nobody's request.
 func (p *Pipeline) closeSession(id int64) {
 	p.propose(&request{op: proto.OpCloseSession, start: time.Now()}, id, func(x *prep) (proto.OpCode, jute.Record, proto.Code) {
@@ -109,6 +102,7 @@ func (p *Pipeline) expireSessions() {
 	defer p.wg.Done()
 	tick := time.NewTicker(max(p.opt.Tick/10, 5*time.Millisecond))
 	defer tick.Stop()
+	due := p.sessions.Next(p.nowMs())
 	for {
 		select {
 		case <-p.stop:
@@ -116,9 +110,10 @@ func (p *Pipeline) expireSessions() {
 		case <-tick.C:
 		}
 		now := p.nowMs()
-		if p.sessions.Next(now) > now {
+		if now < due {
 			continue
 		}
+		due = p.sessions.Next(now)
 		p.sessions.Expire(now, func(s *session.Session) {
 			p.counts.Expired.Add(1)
 			p.opt.Logger.Info("session expired", "session", proto.SessionID(s.ID()), "timeout", time.Duration(s.Timeout())*time.Millisecond)

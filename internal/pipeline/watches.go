@@ -62,17 +62,16 @@ func (c *Client) lookForWatch(d *jute.Coder, out []byte, f func(string, watch.Wa
 
 // setWatches arms a reconnected client's watches again and replays what it
 // missed (client-protocol.md section 8.5). Events go out before the reply.
-func setWatches(c *Client, r *request, body []byte) {
+func setWatches(c *Client, b *burst, r *request, body []byte) {
 	q := proto.SetWatches{WithPersistent: r.op == proto.OpSetWatches2}
 	d := jute.Decoder(body)
 	d.Limit(c.p.opt.MaxRecord)
 	q.Fields(&d)
 	if d.Err() != nil || q.Data == nil || q.Exist == nil || q.Child == nil || q.WithPersistent && (q.Persistent == nil || q.Recursive == nil) {
-		c.sendNow(r, proto.ErrMarshalling, nil)
+		c.sendNow(b, r, proto.ErrMarshalling)
 		return
 	}
-	v := c.p.tree.View(c.slot)
-	defer v.Close()
+	v := b.open(c)
 	since := proto.Zxid(q.RelativeZxid)
 	var frames []byte
 	event := func(e proto.EventType, path string) { frames = appendEvent(frames, e, -1, path) }

@@ -36,7 +36,10 @@ var ErrTrack = errors.New("not a quota text")
 func ParseTrack(text []byte) (Track, error) {
 	t := Track{Count: -1, Bytes: -1, CountHard: -1, BytesHard: -1}
 	for _, part := range strings.FieldsFunc(string(text), func(r rune) bool { return r == ',' || r == ';' }) {
-		key, value, _ := strings.Cut(part, "=")
+		key, value, ok := strings.Cut(part, "=")
+		if !ok {
+			return t, fmt.Errorf("%w: %q", ErrTrack, text)
+		}
 		value = strings.TrimRight(value, "=")
 		n := int64(-1)
 		if value != "" {

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package conn is the client port: it accepts connections, cuts their bytes
+// into frames for the pipeline, writes what the pipeline queues, and answers
+// four-letter words. It owns every goroutine of a connection.
+//
+// An idle connection costs one goroutine and no buffer. A peer that does not
+// read costs only itself: what waits for it is bounded, and past the bound it
+// is let go. A peer that speaks something else is told apart in the log.
+package conn
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"paddock/internal/acl"
+	"paddock/internal/pipeline"
+)
+
+// Options of a Server.
+type Options struct {
+	Logger           *slog.Logger
+	Pipeline         *pipeline.Pipeline
+	MaxFrame         int           // bytes of a request
+	MaxPerAddress    int           // connections of one peer address; 0 is unlimited
+	MaxTotal         int           // 0 is unlimited
+	HandshakeTimeout time.Duration // for the first frame
+	KeepAlive        bool
+	FourLetter       func(word string) []byte // answers a four-letter word; nil: they are not known
+}
+
+// Server is one client port. Use Listen.
+type Server struct {
+	opt      Options
+	ln       net.Listener
+	stopping chan struct{}
+
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	perIP    map[string]int
+	rejected int64
+	wg       sync.WaitGroup
+
+	quiet quietly
+}
+
+// New returns a server on ln. It accepts once Serve is called.
+func New(ln net.Listener, opt Options) *Server {
+	return &Server{opt: opt, ln: ln, stopping: make(chan struct{}), conns: map[*conn]struct{}{}, perIP: map[string]int{}}
+}
+
+// Addr is where clients connect.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Open is the number of connections, those without a session included.
+func (s *Server) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Rejected is the number of connections turned away by a limit.
+func (s *Server) Rejected() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rejected
+}
+
+// Serve accepts connections until Close.
+func (s *Server) Serve() {
+	for wait := time.Millisecond; ; {
+		nc, err := s.ln.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			// Out of descriptors, most likely: those who are here come first.
+			s.quiet.say(s.opt.Logger, slog.LevelError, "a connection could not be accepted", "err", err)
+			time.Sleep(wait)
+			wait = min(2*wait, time.Second)
+			continue
+		}
+		wait = time.Millisecond
+		s.accept(nc.(*net.TCPConn))
+	}
+}
+
+func (s *Server) accept(nc *net.TCPConn) {
+	peer := nc.RemoteAddr()
+	ip := acl.PeerIP(peer)
+	s.mu.Lock()
+	limit := ""
+	switch {
+	case s.opt.MaxPerAddress > 0 && s.perIP[ip] >= s.opt.MaxPerAddress:
+		limit = "maxClientCnxns=" + strconv.Itoa(s.opt.MaxPerAddress)
+	case s.opt.MaxTotal > 0 && len(s.conns) >= s.opt.MaxTotal:
+		limit = "maxCnxns=" + strconv.Itoa(s.opt.MaxTotal)
+	}
+	if limit != "" {
+		s.rejected++
+		s.mu.Unlock()
+		nc.Close()
+		s.quiet.say(s.opt.Logger, slog.LevelWarn, "connection refused: too many", "peer", ip, "limit", limit)
+		return
+	}
+	select {
+	case <-s.stopping:
+		s.mu.Unlock()
+		nc.Close()
+		return
+	default:
+	}
+	c := &conn{srv: s, nc: nc}
+	s.conns[c] = struct{}{}
+	s.perIP[ip]++
+	s.wg.Add(1)
+	s.mu.Unlock()
+	nc.SetKeepAlive(s.opt.KeepAlive)
+	c.client = s.opt.Pipeline.NewClient(c, peer.String(), ip)
+	if err := c.bind(); err != nil {
+		nc.Close()
+		s.closed(c)
+		return
+	}
+	go c.serve()
+}
+
+func (s *Server) closed(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	ip := c.client.PeerIP
+	if s.perIP[ip]--; s.perIP[ip] <= 0 {
+		delete(s.perIP, ip)
+	}
+	s.mu.Unlock()
+	s.wg.Done()
+}
+
+// complain logs why a connection was closed, each kind a few times a second at
+// most.
+func (s *Server) complain(c *conn, why string) {
+	args := []any{"peer", c.client.Peer, "why", why}
+	if ses := c.client.Session(); ses != nil {
+		args = append(args, "session", "0x"+strconv.FormatUint(uint64(ses.ID()), 16))
+	}
+	s.quiet.say(s.opt.Logger, slog.LevelWarn, "connection closed", args...)
+}
+
+// StopAccepting closes the port; connections go on.
+func (s *Server) StopAccepting() { s.ln.Close() }
+
+// Close closes the port and every connection, once what is queued for it is
+// written or ctx ends.
+func (s *Server) Close(ctx context.Context) {
+	s.ln.Close()
+	s.mu.Lock()
+	select {
+	case <-s.stopping:
+	default:
+		close(s.stopping)
+	}
+	for c := range s.conns {
+		c.Hangup("")
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { s.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.conns {
+		c.nc.SetLinger(0)
+		c.nc.Close()
+	}
+	s.mu.Unlock()
+	<-done
+}
+
+// quietly keeps a flood of like events from flooding the log.
+type quietly struct {
+	mu      sync.Mutex
+	window  time.Time
+	count   int
+	skipped int
+}
+
+const linesPerSecond = 20
+
+func (q *quietly) say(l *slog.Logger, level slog.Level, msg string, args ...any) {
+	q.mu.Lock()
+	now := time.Now()
+	if now.Sub(q.window) > time.Second {
+		if q.skipped > 0 {
+			args = append(args, "similar_lines_left_out", q.skipped)
+		}
+		q.window, q.count, q.skipped = now, 0, 0
+	}
+	q.count++
+	if q.count > linesPerSecond {
+		q.skipped++
+		q.mu.Unlock()
+		return
+	}
+	q.mu.Unlock()
+	l.Log(context.Background(), level, msg, args...)
+}
+
+const bufferBytes = 16 << 10
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, bufferBytes); return &b }}
+
+func getBuffer() []byte { return *buffers.Get().(*[]byte) }
+
+func putBuffer(b []byte) {
+	if len(b) == bufferBytes {
+		buffers.Put(&b)
+	}
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package server is one running paddock server, built from a Config: New wires
+// the parts, top to bottom, and Shutdown is the same list backwards.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"paddock/internal/acl"
+	"paddock/internal/admin"
+	"paddock/internal/config"
+	"paddock/internal/conn"
+	"paddock/internal/pipeline"
+	"paddock/internal/replica"
+	"paddock/internal/storage"
+	"paddock/internal/tree"
+	"paddock/internal/vfs"
+	"paddock/proto"
+)
+
+// Version is what the server calls itself.
+const Version = "0.1.0"
+
+// Options are what a Config does not say.
+type Options struct {
+	Logger *slog.Logger // nil: silent
+	FS     vfs.FS       // nil: the operating system's
+}
+
+// Server is a server that serves. Use New.
+type Server struct {
+	Recovered storage.Recovered // what was found in the data directory
+
+	cfg    *config.Config
+	log    *slog.Logger
+	store  *storage.Store
+	tree   *tree.Tree
+	pipe   *pipeline.Pipeline
+	single *replica.Single
+	port   *conn.Server // nil when the configuration names no client port
+	fatal  chan error
+	closed sync.Once
+	err    error
+}
+
+// New starts a standalone server: when it returns, clients are served.
+func New(cfg *config.Config, opt Options) (*Server, error) {
+	log := opt.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Distributed() {
+		return nil, errors.New("the configuration names several voting servers: this server runs standalone only so far")
+	}
+	authority, err := newAuthority(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var ln net.Listener
+	if cfg.ClientAddr != "" {
+		if ln, err = net.Listen("tcp", cfg.ClientAddr); err != nil {
+			return nil, fmt.Errorf("client port: %w", err)
+		}
+	}
+	s := &Server{cfg: cfg, log: log, fatal: make(chan error, 1)}
+	if err := s.start(ln, authority, opt); err != nil {
+		if ln != nil {
+			ln.Close()
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (err error) {
+	cfg, log := s.cfg, s.log
+	if s.store, err = storage.Open(storageOptions(cfg, log, opt.FS)); err != nil {
+		return err
+	}
+	s.tree = tree.New()
+	s.tree.OnQuota(quotaLog(log))
+	if s.Recovered, err = recoverTree(s.store, s.tree); err != nil {
+		s.tree.Close()
+		return err
+	}
+	s.pipe = pipeline.New(s.tree, pipelineOptions(cfg, log, authority))
+	s.single = replica.NewSingle(s.store, s.tree, s.pipe, replica.Options{
+		Logger: log, FlushDelay: cfg.FlushDelay, MaxBatch: cfg.MaxBatchSize,
+		SnapRetain: cfg.SnapRetainCount, PurgeInterval: cfg.PurgeInterval, OnFatal: s.fail,
+	})
+	s.pipe.Start(s.single)
+	if ln == nil {
+		return nil
+	}
+	words := s.words()
+	s.port = conn.New(ln, conn.Options{
+		Logger: log, Pipeline: s.pipe, MaxFrame: int(cfg.JuteMaxBuffer), MaxPerAddress: cfg.MaxClientCnxns, MaxTotal: cfg.MaxCnxns,
+		HandshakeTimeout: cfg.SessionlessTimeout, KeepAlive: cfg.TCPKeepAlive, FourLetter: words.FourLetter,
+	})
+	go s.port.Serve()
+	return nil
+}
+
+func (s *Server) words() *admin.Admin {
+	return admin.New(admin.Source{
+		Pipeline: s.pipe, Config: s.cfg, Started: time.Now(), Version: Version,
+		OpenConnections: func() int { return s.port.Open() },
+		Rejected:        func() int64 { return s.port.Rejected() },
+		Fsyncs:          s.single.Fsyncs, Snapshots: s.single.Snapshots,
+	})
+}
+
+// recoverTree loads the data directory into t and, if it held nothing, makes
+// it a database that Apache's server opens too.
+func recoverTree(store *storage.Store, t *tree.Tree) (storage.Recovered, error) {
+	load := t.Load()
+	rec, err := store.Recover(sink{load})
+	if err != nil {
+		load.Close()
+		return rec, err
+	}
+	load.Done(max(rec.LastZxid, rec.ContentZxid))
+	load.Close()
+	if rec.NeedsSnapshot {
+		if _, _, err := replica.Snapshot(store, t); err != nil {
+			return rec, err
+		}
+	}
+	return rec, nil
+}
+
+// sink lets a storage recovery fill a tree.
+type sink struct{ *tree.Loader }
+
+func (s sink) LoadDone(zxid proto.Zxid, _ *storage.SnapDigest) error { return s.Loader.LoadDone(zxid) }
+
+func (s sink) Replay(t *proto.Txn) error {
+	s.Apply(t)
+	return nil
+}
+
+// fail ends the service at once: what cannot be logged must not be answered.
+func (s *Server) fail(err error) {
+	s.log.Error("the transaction log has failed: nothing more is acknowledged", "err", err)
+	s.pipe.Abandon()
+	select {
+	case s.fatal <- err:
+	default:
+	}
+}
+
+// Fatal receives the error that keeps the server from going on. The owner is
+// to call Close and leave.
+func (s *Server) Fatal() <-chan error { return s.fatal }
+
+// ClientAddr is where clients connect; nil if the configuration names no port.
+func (s *Server) ClientAddr() net.Addr {
+	if s.port == nil {
+		return nil
+	}
+	return s.port.Addr()
+}
+
+// Tree is the server's tree.
+func (s *Server) Tree() *tree.Tree { return s.tree }
+
+// Shutdown ends the server: no more connections, requests on their way are
+// finished and answered, the log is closed. Sessions live on in the data
+// directory. When ctx ends first, connections are cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closed.Do(func() {
+		if s.port != nil {
+			s.port.StopAccepting()
+		}
+		s.pipe.Stop()
+		s.pipe.Drain(ctx)
+		s.err = s.single.Close()
+		if s.port != nil {
+			s.port.Close(ctx)
+		}
+		s.tree.Close()
+	})
+	return s.err
+}
+
+// Close is Shutdown without patience.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	return s.Shutdown(ctx)
+}
