@@ -76,6 +76,20 @@ final class Client extends ZooKeeper {
         states.seen.clear();
     }
 
+    /** Whether the path exists; asked again while the connection is lost. */
+    boolean existsAtLast(String path) throws Exception {
+        Stat[] found = new Stat[1];
+        Wait.until("an answer about " + path, () -> {
+            try {
+                found[0] = exists(path, false);
+                return true;
+            } catch (KeeperException.ConnectionLossException e) {
+                return false;
+            }
+        });
+        return found[0] != null;
+    }
+
     String text(String path) throws Exception {
         return new String(getData(path, false, new Stat()), StandardCharsets.UTF_8);
     }
