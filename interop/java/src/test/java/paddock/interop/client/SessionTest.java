@@ -123,6 +123,35 @@ class SessionTest {
     }
 
     @Test
+    void sessionsOutliveARestart() throws Exception {
+        for (boolean kill : new boolean[] {false, true}) {
+            try (Server own = Server.start("session-restart", "")) {
+                Client c = Client.open(own.address(), 10_000);
+                c.addAuthInfo("digest", bytes("ann:pw"));
+                ephemeral(c, "/e");
+                c.create("/locked", bytes("x"), Ids.CREATOR_ALL_ACL, CreateMode.PERSISTENT);
+                long id = c.getSessionId();
+                c.forgetStates();
+                if (kill) {
+                    own.kill();
+                } else {
+                    own.stop();
+                }
+                c.awaitState(KeeperState.Disconnected);
+                own.start();
+                c.awaitState(KeeperState.SyncConnected);
+                assertEquals(id, c.getSessionId());
+                assertEquals(id, c.exists("/e", false).getEphemeralOwner());
+                assertEquals("x", c.text("/locked"), "auth is given again");
+                c.close();
+                try (Client d = Client.open(own)) {
+                    assertNull(d.exists("/e", false));
+                }
+            }
+        }
+    }
+
+    @Test
     void deadSessionExpiresAfterARestart() throws Exception {
         try (Server own = Server.start("session-dead", "")) {
             Client c = Client.open(own.address(), 1000);
