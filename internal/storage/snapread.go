@@ -189,6 +189,9 @@ func (r *snapReader) nodes() error {
 			return r.corrupt(r.scan.failure(), "the snapshot ends early")
 		}
 		path := b[4 : 4+pathLen : 4+pathLen]
+		if (pathLen == 0) != (r.info.Nodes == 0) || pathLen > 0 && path[0] != '/' {
+			return r.corrupt(nil, "path %q in the place of znode %d", path, r.info.Nodes)
+		}
 		b = b[4+pathLen+4:]
 		data := b[:dataLen:dataLen]
 		if null {
