@@ -249,6 +249,23 @@ func (c *Coder) Buffer(v *[]byte) {
 	}
 }
 
+// Nested is a buffer that holds the bytes of r. It encodes and sizes; to decode,
+// read the Buffer and choose the record.
+func (c *Coder) Nested(r Record) {
+	switch c.dir {
+	case encoding:
+		at := len(c.buf)
+		c.buf = append(c.buf, 0, 0, 0, 0)
+		r.Fields(c)
+		binary.BigEndian.PutUint32(c.buf[at:], uint32(len(c.buf)-at-4))
+	case sizing:
+		c.pos += 4
+		r.Fields(c)
+	default:
+		c.Fail(errors.New("jute: Nested does not decode"))
+	}
+}
+
 // String is a length and as many bytes of text. A null string decodes to
 // Null().
 func (c *Coder) String(v *string) {

@@ -176,8 +176,7 @@ func (t *MultiTxn) Fields(c *jute.Coder) {
 	jute.Vector(c, &t.Ops, 8, func(c *jute.Coder, s *SubTxn) {
 		c.Int((*int32)(&s.Type))
 		if !c.Decoding() {
-			b := jute.Marshal(s.Body)
-			c.Buffer(&b)
+			c.Nested(s.Body)
 			return
 		}
 		var b []byte
