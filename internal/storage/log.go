@@ -249,8 +249,12 @@ func (l *Log) resume(r *Recovered) {
 	l.txns, l.bytes = int64(r.TxnsSinceSnapshot), r.BytesSinceSnapshot
 }
 
-// Close syncs, cuts the padding and closes. A dead Log's file is closed as it is.
+// Close syncs, cuts the padding and closes. A dead Log's file is closed as it
+// is. Closing twice does nothing.
 func (l *Log) Close() error {
+	if l.err == errLogClosed {
+		return nil
+	}
 	err := l.Sync()
 	if f := l.file; f != nil {
 		l.file = nil

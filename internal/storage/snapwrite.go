@@ -172,10 +172,12 @@ func (w *SnapshotWriter) Finish(last proto.Zxid, digest *SnapDigest) (path strin
 		w.buf = binary.BigEndian.AppendUint32(w.buf, uint32(digest.Version))
 		w.buf = binary.BigEndian.AppendUint64(w.buf, digest.Tree)
 		w.seal()
-	}
-	if w.store.opt.WriteLastZxid {
-		w.buf = binary.BigEndian.AppendUint64(w.buf, uint64(last))
-		w.seal()
+		// Apache takes the section after the first seal for a digest unless its own
+		// digests are off, and then refuses the snapshot. So no digest, no last zxid.
+		if w.store.opt.WriteLastZxid {
+			w.buf = binary.BigEndian.AppendUint64(w.buf, uint64(last))
+			w.seal()
+		}
 	}
 	w.flush()
 	if path, err = w.publish(); err != nil {

@@ -48,7 +48,7 @@ type Options struct {
 	AutocreateDir bool // version-2 is created where missing
 	AutocreateDB  bool // a directory without snapshot and log is an empty database
 	WriteDigest   bool // snapshots end with the tree's digest
-	WriteLastZxid bool // snapshots end with the last zxid (3.9)
+	WriteLastZxid bool // and with the last zxid (3.9), if they have a digest
 }
 
 // Sink receives a recovery: sessions, ACLs and znodes of a snapshot in this
