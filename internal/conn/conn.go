@@ -149,7 +149,7 @@ func (c *conn) requests() string {
 func (c *conn) serveBuffered() {
 	c.burst.Arrived = time.Now()
 	defer c.flush()
-	defer c.burst.End()
+	defer c.client.End(&c.burst)
 	for c.w-c.r >= 4 {
 		n := int(int32(binary.BigEndian.Uint32(c.in[c.r:])))
 		if n < 0 || n > c.srv.opt.MaxFrame {

@@ -9,6 +9,7 @@ import (
 	"paddock/internal/session"
 	"paddock/internal/tree"
 	"paddock/internal/watch"
+	"paddock/jute"
 	"paddock/proto"
 )
 
@@ -73,8 +74,8 @@ func (a *applier) one(w tree.Writer, r *request, now time.Time) {
 	case t.Type == proto.OpMulti:
 		a.multi(w, r)
 	case r.code == proto.OK:
-		w.ApplyOp(t, proto.SubTxn{Type: t.Type, Body: t.Body})
-		a.body = a.result(w.View(), a.body, r.op, t)
+		n := w.ApplyOp(t, proto.SubTxn{Type: t.Type, Body: t.Body})
+		a.body = result(w.View(), a.body, r.op, t.Body, n)
 	}
 	w.Done(t.Zxid)
 	switch t.Type {
@@ -99,24 +100,16 @@ func (a *applier) touch(c *Client) {
 	}
 }
 
-// result appends the response record of one write, or of one step of a multi.
-func (a *applier) result(v tree.View, b []byte, op proto.OpCode, t *proto.Txn) []byte {
+// result appends the response record of one write, or of one step of a multi,
+// that created or changed znode n.
+func result(v tree.View, b []byte, op proto.OpCode, body jute.Record, n tree.Ref) []byte {
 	switch op {
 	case proto.OpCreate:
-		return appendString(b, t.Body.(*proto.CreateTxn).Path)
-	case proto.OpCreate2:
-		p := t.Body.(*proto.CreateTxn).Path
-		return appendStat(appendString(b, p), v.Stat(v.Find(p)))
-	case proto.OpCreateContainer:
-		p := t.Body.(*proto.CreateContainerTxn).Path
-		return appendStat(appendString(b, p), v.Stat(v.Find(p)))
-	case proto.OpCreateTTL:
-		p := t.Body.(*proto.CreateTTLTxn).Path
-		return appendStat(appendString(b, p), v.Stat(v.Find(p)))
-	case proto.OpSetData:
-		return appendStat(b, v.Stat(v.Find(t.Body.(*proto.SetDataTxn).Path)))
-	case proto.OpSetACL:
-		return appendStat(b, v.Stat(v.Find(t.Body.(*proto.SetACLTxn).Path)))
+		return appendString(b, body.(*proto.CreateTxn).Path)
+	case proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL:
+		return appendStat(appendString(b, v.Path(n)), v.Stat(n))
+	case proto.OpSetData, proto.OpSetACL:
+		return appendStat(b, v.Stat(n))
 	}
 	return b
 }
@@ -134,16 +127,14 @@ func (a *applier) multi(w tree.Writer, r *request) {
 		}
 	} else {
 		for i := range body.Ops {
-			w.ApplyOp(&r.txn, body.Ops[i])
+			n := w.ApplyOp(&r.txn, body.Ops[i])
 			op := r.subs[i].op
 			typ := op
 			if op == proto.OpCreateContainer || op == proto.OpCreateTTL {
 				typ = proto.OpCreate2
 			}
 			a.body = appendMultiHeader(a.body, proto.MultiHeader{Type: typ})
-			step := r.txn
-			step.Body = body.Ops[i].Body
-			a.body = a.result(w.View(), a.body, op, &step)
+			a.body = result(w.View(), a.body, op, body.Ops[i].Body, n)
 		}
 	}
 	a.body = appendMultiHeader(a.body, proto.MultiEnd)

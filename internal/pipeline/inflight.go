@@ -15,16 +15,17 @@ type state struct {
 	children int32
 	acl      []proto.ACL
 	crc      uint32 // of path and data, where its digest starts
+	sum      uint32 // its digest
 	digested bool   // it counts in the tree's digest
 	dataLen  int32
 	zxid     proto.Zxid // the last proposal that touches it; 0: as committed
 }
 
-func (s *state) digest() uint64 {
-	if !s.exists || !s.digested {
-		return 0
+// settle computes the znode's digest after a change.
+func (s *state) settle() {
+	if s.sum = 0; s.exists && s.digested {
+		s.sum = uint32(tree.NodeDigest(s.crc, &s.st))
 	}
-	return tree.NodeDigest(s.crc, &s.st)
 }
 
 // inflight is the future of the znodes that proposals in flight touch. A

@@ -37,11 +37,16 @@ func (l *limits) init(o Options) {
 // connection is to be closed instead, and has seen to that.
 func (l *limits) admit(c *Client, b *Burst, r *request, size int) bool {
 	if n := l.outstanding.Load(); l.outstandingMax > 0 && n >= l.outstandingMax && r.xid > 0 && c.waiting.Load() > 0 {
+		c.propose(b)
 		b.close()
 		c.link.Flush()
 		l.wait(l.outstandingMax)
 	}
+	if l.throttleMax > 0 {
+		c.propose(b) // so that it counts
+	}
 	if l.throttleMax > 0 && l.outstanding.Load() >= l.throttleMax {
+		c.propose(b)
 		b.close()
 		c.link.Flush()
 		l.wait(l.throttleMax)
@@ -56,7 +61,7 @@ func (l *limits) admit(c *Client, b *Burst, r *request, size int) bool {
 			c.quit(b, "large request of "+itoa(size)+" bytes while others are in flight (largeRequestMaxBytes)")
 			return false
 		}
-		if lookup(r.op).kind == kindWrite {
+		if r.row.kind == kindWrite {
 			l.large.Add(int64(size))
 			r.large = int64(size)
 		}

@@ -19,12 +19,13 @@ type opRow struct {
 	read func(c *Client, v tree.View, r *request, d *jute.Coder, out []byte) ([]byte, proto.Code)
 	// local answers by itself; it takes its place in the session's order.
 	local func(c *Client, b *burst, r *request, body []byte)
-	// write prepares a transaction. ok is false when the request cannot be
-	// read, which uses up no zxid.
-	write func(c *Client, r *request, d *jute.Coder) (f prepFunc, ok bool)
+	// decode reads a write's record into r. ErrMarshalling declines it at
+	// once, which uses up no zxid.
+	decode func(r *request, d *jute.Coder) proto.Code
+	// prepare turns it into a transaction: its type and body, or the code to
+	// answer with.
+	prepare func(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code)
 }
-
-type prepFunc func(*prep) (proto.OpCode, jute.Record, proto.Code)
 
 type kind uint8
 
@@ -55,17 +56,17 @@ var ops = map[proto.OpCode]opRow{
 	proto.OpSetWatches2:   {kind: kindLocal, local: setWatches},
 	proto.OpPing:          {kind: kindPing},
 
-	proto.OpCreate:          {kind: kindWrite, write: writeCreate},
-	proto.OpCreate2:         {kind: kindWrite, write: writeCreate},
-	proto.OpCreateContainer: {kind: kindWrite, write: writeCreate},
-	proto.OpCreateTTL:       {kind: kindWrite, write: writeCreateTTL},
-	proto.OpDelete:          {kind: kindWrite, write: writeDelete},
-	proto.OpDeleteContainer: {kind: kindWrite, write: writeDeleteContainer},
-	proto.OpSetData:         {kind: kindWrite, write: writeSetData},
-	proto.OpSetACL:          {kind: kindWrite, write: writeSetACL},
-	proto.OpMulti:           {kind: kindWrite, write: writeMulti},
-	proto.OpReconfig:        {kind: kindWrite, write: writeReconfig},
-	proto.OpCloseSession:    {kind: kindWrite, write: writeCloseSession},
+	proto.OpCreate:          {kind: kindWrite, decode: decode[proto.Create], prepare: prepareCreate},
+	proto.OpCreate2:         {kind: kindWrite, decode: decode[proto.Create], prepare: prepareCreate},
+	proto.OpCreateContainer: {kind: kindWrite, decode: decode[proto.Create], prepare: prepareCreate},
+	proto.OpCreateTTL:       {kind: kindWrite, decode: decode[proto.CreateTTL], prepare: prepareCreateTTL},
+	proto.OpDelete:          {kind: kindWrite, decode: decode[proto.PathVersion], prepare: prepareDelete},
+	proto.OpDeleteContainer: {kind: kindWrite, decode: decode[proto.Path], prepare: prepareDeleteContainer},
+	proto.OpSetData:         {kind: kindWrite, decode: decode[proto.SetData], prepare: prepareSetData},
+	proto.OpSetACL:          {kind: kindWrite, decode: decode[proto.SetACL], prepare: prepareSetACL},
+	proto.OpMulti:           {kind: kindWrite, decode: decodeMulti, prepare: prepareMulti},
+	proto.OpReconfig:        {kind: kindWrite, decode: decode[proto.Reconfig], prepare: prepareReconfig},
+	proto.OpCloseSession:    {kind: kindWrite, decode: decodeNothing, prepare: prepareCloseSession},
 }
 
 // table is ops by number, for the hot path.
@@ -88,112 +89,103 @@ func lookup(op proto.OpCode) *opRow {
 	return &unknownOp
 }
 
-// submit prepares a write and proposes it.
-func (c *Client) submit(r *request, body []byte) {
-	d := jute.AliasDecoder(body)
-	d.Limit(c.p.opt.MaxRecord)
-	f, ok := lookup(r.op).write(c, r, &d)
-	if !ok || d.Err() != nil {
-		r.code = proto.ErrMarshalling
-		r.frame = make([]byte, 8)
-		if c.waiting.Load() == 0 {
-			var b burst
-			c.run(&b, r, r.frame)
-			b.close()
-		} else {
-			c.push(r)
-		}
-		c.p.limits.release(r)
-		return
+// Writes that no client sends.
+var (
+	openSessionRow  = opRow{kind: kindWrite, prepare: prepareOpenSession}
+	closeSessionRow = opRow{kind: kindWrite, prepare: prepareCloseSession}
+	reapRow         = opRow{kind: kindWrite, prepare: prepareReap}
+)
+
+// decode reads a record of type T.
+func decode[T any, P interface {
+	*T
+	jute.Record
+}](r *request, d *jute.Coder) proto.Code {
+	rec := P(new(T))
+	rec.Fields(d)
+	r.rec = rec
+	if d.Err() != nil {
+		return proto.ErrMarshalling
 	}
-	if r.op == proto.OpCloseSession {
-		c.gone = true
-		c.session.SetClosing()
-	}
-	c.p.propose(r, c.session.ID(), f)
+	return proto.OK
 }
 
-func writeCreate(c *Client, r *request, d *jute.Coder) (prepFunc, bool) {
-	var q proto.Create
-	q.Fields(d)
-	return c.create(r, createArgs{op: r.op, path: q.Path, data: q.Data, acl: q.ACL, flags: q.Flags, ttl: -1}), true
-}
+func decodeNothing(*request, *jute.Coder) proto.Code { return proto.OK }
 
-func writeCreateTTL(c *Client, r *request, d *jute.Coder) (prepFunc, bool) {
-	var q proto.CreateTTL
-	q.Fields(d)
-	return c.create(r, createArgs{op: r.op, path: q.Path, data: q.Data, acl: q.ACL, flags: q.Flags, ttl: q.TTL}), true
-}
-
-func (c *Client) create(r *request, a createArgs) prepFunc {
-	return func(x *prep) (proto.OpCode, jute.Record, proto.Code) {
-		typ, body, _, code := x.create(a)
-		return typ, body, code
-	}
-}
-
-func writeDelete(c *Client, r *request, d *jute.Coder) (prepFunc, bool) {
-	var q proto.PathVersion
-	q.Fields(d)
-	return func(x *prep) (proto.OpCode, jute.Record, proto.Code) {
-		return x.delete(proto.OpDelete, q.Path, q.Version)
-	}, true
-}
-
-// writeDeleteContainer declines what only the server itself may ask: the
-// reference lets any client remove any empty znode with it.
-func writeDeleteContainer(c *Client, r *request, d *jute.Coder) (prepFunc, bool) {
-	var q proto.Path
-	q.Fields(d)
-	return func(*prep) (proto.OpCode, jute.Record, proto.Code) { return 0, nil, proto.ErrUnimplemented }, true
-}
-
-func writeSetData(c *Client, r *request, d *jute.Coder) (prepFunc, bool) {
-	var q proto.SetData
-	q.Fields(d)
-	return func(x *prep) (proto.OpCode, jute.Record, proto.Code) { return x.setData(q.Path, q.Data, q.Version) }, true
-}
-
-func writeSetACL(c *Client, r *request, d *jute.Coder) (prepFunc, bool) {
-	var q proto.SetACL
-	q.Fields(d)
-	return func(x *prep) (proto.OpCode, jute.Record, proto.Code) { return x.setACL(q.Path, q.ACL, q.Version) }, true
-}
-
-func writeMulti(c *Client, r *request, d *jute.Coder) (prepFunc, bool) {
+// decodeMulti reads the steps. Unlike other writes, a multi that cannot be
+// read uses up a zxid, so it goes on to be declined by prepare.
+func decodeMulti(r *request, d *jute.Coder) proto.Code {
 	subs, code := parseMulti(d, false)
-	if code != proto.OK {
-		if d.Err() == nil && code == errNullACL {
-			return nil, false
-		}
-		// Unlike other writes, a multi that cannot be read uses up a zxid.
-		*d = jute.Coder{}
-		return func(*prep) (proto.OpCode, jute.Record, proto.Code) { return 0, nil, proto.ErrMarshalling }, true
+	r.subs, r.code = subs, code
+	if code == errNullACL {
+		return proto.ErrMarshalling
 	}
-	r.subs = subs
-	return func(x *prep) (proto.OpCode, jute.Record, proto.Code) {
-		for i := range subs {
-			if jute.IsNull(subs[i].path) {
-				return 0, nil, proto.ErrMarshalling
-			}
-		}
-		return x.multi(subs)
-	}, true
+	return proto.OK
 }
 
-// writeReconfig answers as a single server does: it has no membership.
-func writeReconfig(c *Client, r *request, d *jute.Coder) (prepFunc, bool) {
-	var q proto.Reconfig
-	q.Fields(d)
-	code := proto.ErrReconfigDisabled
-	if c.p.opt.Reconfig {
-		code = proto.ErrUnimplemented
-	}
-	return func(*prep) (proto.OpCode, jute.Record, proto.Code) { return 0, nil, code }, true
+func prepareCreate(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	q := r.rec.(*proto.Create)
+	typ, body, _, code := x.create(createArgs{op: r.op, path: q.Path, data: q.Data, acl: q.ACL, flags: q.Flags, ttl: -1})
+	return typ, body, code
 }
 
-func writeCloseSession(c *Client, r *request, d *jute.Coder) (prepFunc, bool) {
-	return func(x *prep) (proto.OpCode, jute.Record, proto.Code) { return x.closing() }, true
+func prepareCreateTTL(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	q := r.rec.(*proto.CreateTTL)
+	typ, body, _, code := x.create(createArgs{op: r.op, path: q.Path, data: q.Data, acl: q.ACL, flags: q.Flags, ttl: q.TTL})
+	return typ, body, code
+}
+
+func prepareDelete(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	q := r.rec.(*proto.PathVersion)
+	return x.delete(proto.OpDelete, q.Path, q.Version)
+}
+
+// prepareDeleteContainer declines what only the server itself may ask: the
+// reference lets any client remove any empty znode with it.
+func prepareDeleteContainer(*prep, *request) (proto.OpCode, jute.Record, proto.Code) {
+	return 0, nil, proto.ErrUnimplemented
+}
+
+func prepareSetData(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	q := r.rec.(*proto.SetData)
+	return x.setData(q.Path, q.Data, q.Version)
+}
+
+func prepareSetACL(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	q := r.rec.(*proto.SetACL)
+	return x.setACL(q.Path, q.ACL, q.Version)
+}
+
+func prepareMulti(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	if r.code != proto.OK {
+		return 0, nil, proto.ErrMarshalling
+	}
+	for i := range r.subs {
+		if jute.IsNull(r.subs[i].path) {
+			return 0, nil, proto.ErrMarshalling
+		}
+	}
+	return x.multi(r.subs)
+}
+
+// prepareReconfig answers as a single server does: it has no membership.
+func prepareReconfig(x *prep, _ *request) (proto.OpCode, jute.Record, proto.Code) {
+	if x.p.opt.Reconfig {
+		return 0, nil, proto.ErrUnimplemented
+	}
+	return 0, nil, proto.ErrReconfigDisabled
+}
+
+func prepareCloseSession(x *prep, _ *request) (proto.OpCode, jute.Record, proto.Code) {
+	return x.closing()
+}
+
+func prepareOpenSession(_ *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	return proto.OpCreateSession, r.rec, proto.OK
+}
+
+func prepareReap(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	return x.reapNode(r.rec.(*proto.DeleteTxn).Path)
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

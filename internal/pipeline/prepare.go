@@ -42,11 +42,9 @@ type prep struct {
 	ids     []acl.ID
 }
 
-// propose prepares r with f and hands it to the replicator. f returns the
-// transaction's type and body, or the code to answer with, in which case an
-// error transaction is logged: every write uses up one zxid. enqueue puts r
-// into its client's queue; it runs before the proposal can be answered.
-func (p *Pipeline) propose(r *request, session int64, f func(*prep) (proto.OpCode, jute.Record, proto.Code)) {
+// propose prepares requests in order and hands them to the replicator. Each
+// uses up one zxid: a request that is declined is logged as an error.
+func (p *Pipeline) propose(batch ...*request) {
 	pr := &p.prep
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
@@ -55,27 +53,29 @@ func (p *Pipeline) propose(r *request, session int64, f func(*prep) (proto.OpCod
 	}
 	pr.future.forget(proto.Zxid(pr.applied.Load()))
 	var slot uint32
-	if r.client != nil {
-		slot = r.client.slot
+	if c := batch[0].client; c != nil {
+		slot = c.slot
 	}
-	x := prep{p: p, v: p.tree.View(slot), f: &pr.future, digest: pr.digest, zxid: pr.zxid + 1, now: time.Now().UnixMilli(), session: session, ids: r.ids}
-	typ, body, code := f(&x)
+	x := prep{p: p, v: p.tree.View(slot), f: &pr.future, digest: pr.digest, zxid: pr.zxid, now: time.Now().UnixMilli()}
+	p.limits.outstanding.Add(int64(len(batch)))
+	for _, r := range batch {
+		x.zxid++
+		x.session, x.ids = r.session, r.ids
+		typ, body, code := r.row.prepare(&x, r)
+		r.code = code
+		r.txn = proto.Txn{Session: r.session, Cxid: r.xid, Zxid: x.zxid, Time: x.now, Type: typ, Body: body}
+		if code != proto.OK {
+			r.txn.Type, r.txn.Body = proto.OpError, &proto.ErrorTxn{Err: code}
+		} else if p.opt.Digest {
+			r.txn.Digest = proto.TxnDigest{Version: proto.DigestVersion, Tree: x.digest}
+		}
+		if r.client != nil && r.op != proto.OpCreateSession {
+			r.client.push(r)
+		}
+		p.repl.Propose(Proposal{&r.txn, r})
+	}
 	x.v.Close()
-	pr.zxid = x.zxid
-	pr.digest = x.digest
-	r.code = code
-	r.txn = proto.Txn{Session: session, Cxid: r.xid, Zxid: x.zxid, Time: x.now, Type: typ, Body: body}
-	if code != proto.OK {
-		r.txn.Type, r.txn.Body = proto.OpError, &proto.ErrorTxn{Err: code}
-	} else if p.opt.Digest {
-		r.txn.Digest = proto.TxnDigest{Version: proto.DigestVersion, Tree: x.digest}
-	}
-	r.isWrite = true
-	if r.client != nil && r.op != proto.OpCreateSession {
-		r.client.push(r)
-	}
-	p.limits.outstanding.Add(1)
-	p.repl.Propose(Proposal{&r.txn, r})
+	pr.zxid, pr.digest = x.zxid, x.digest
 }
 
 // get returns what path will be once the proposals in flight are applied.
@@ -91,7 +91,7 @@ func (x *prep) get(path string) state {
 		return state{}
 	}
 	s := state{exists: true, st: x.v.Persisted(r), children: x.v.NumChildren(r), acl: x.v.ACL(r), dataLen: x.v.Stat(r).DataLength}
-	s.crc, s.digested = x.v.CRC(r)
+	s.crc, s.sum, s.digested = x.v.Digests(r)
 	return s
 }
 
@@ -100,7 +100,8 @@ func (x *prep) put(path string, old, s *state) {
 	if path == "/" {
 		path = ""
 	}
-	x.digest += s.digest() - old.digest()
+	s.settle()
+	x.digest += uint64(s.sum) - uint64(old.sum)
 	s.zxid = x.zxid
 	x.f.set(path, s)
 }

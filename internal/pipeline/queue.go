@@ -7,6 +7,7 @@ import (
 
 	"paddock/internal/acl"
 	"paddock/internal/tree"
+	"paddock/jute"
 	"paddock/proto"
 )
 
@@ -19,10 +20,15 @@ type request struct {
 	ids    []acl.ID // as they were when the frame was read
 	start  time.Time
 
-	txn   proto.Txn
-	code  proto.Code // what the reply says
-	subs  []subOp    // of a multi
-	large int64      // bytes counted in limits.large
+	// Of a write.
+	row     *opRow
+	session int64
+	rec     jute.Record // as decoded; its strings and data lie in the request's own copy of the frame
+	subs    []subOp     // of a multi
+	txn     proto.Txn
+	large   int64 // bytes counted in limits.large
+
+	code proto.Code // what the reply says
 
 	frame   []byte // of a request that needs no log
 	isWrite bool

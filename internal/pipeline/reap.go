@@ -5,7 +5,6 @@ package pipeline
 import (
 	"time"
 
-	"paddock/jute"
 	"paddock/proto"
 )
 
@@ -61,7 +60,5 @@ func (p *Pipeline) reapNode(path string) {
 		return
 	}
 	p.counts.Reaped.Add(1)
-	p.propose(&request{op: proto.OpDeleteContainer, start: time.Now()}, 0, func(x *prep) (proto.OpCode, jute.Record, proto.Code) {
-		return x.reapNode(path)
-	})
+	p.propose(&request{op: proto.OpDeleteContainer, row: &reapRow, isWrite: true, start: time.Now(), rec: &proto.DeleteTxn{Path: path}})
 }

@@ -28,6 +28,8 @@ type burst struct {
 	reads  int
 
 	borrowed bool // the view is another's to close
+
+	writes []*request // decoded, to be prepared together
 }
 
 // readsPerView bounds how long a burst keeps the applier out.
@@ -51,8 +53,11 @@ func (b *burst) close() {
 	}
 }
 
-// End gives back what the burst holds.
-func (b *Burst) End() { b.close() }
+// End ends a client's burst.
+func (c *Client) End(b *Burst) {
+	c.propose(b)
+	b.close()
+}
 
 // Serve takes one frame (without its length) of a client past its handshake.
 // The frame's memory is the caller's again when it returns. Reader only.
@@ -62,10 +67,14 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 		c.quit(b, "frame of "+itoa(len(frame))+" bytes is too short for a request")
 		return
 	}
+	xid, op, body := int32(binary.BigEndian.Uint32(frame)), proto.OpCode(binary.BigEndian.Uint32(frame[4:])), frame[8:]
+	row := lookup(op)
 	r := &b.req
-	*r = request{client: c, xid: int32(binary.BigEndian.Uint32(frame)), op: proto.OpCode(binary.BigEndian.Uint32(frame[4:])), start: b.Arrived}
-	body := frame[8:]
-	switch r.op {
+	if row.kind == kindWrite {
+		r = new(request)
+	}
+	r.client, r.xid, r.op, r.row, r.start, r.code = c, xid, op, row, b.Arrived, proto.OK
+	switch op {
 	case proto.OpAuth:
 		b.close()
 		c.auth(r, body)
@@ -87,7 +96,6 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 		return
 	}
 	s.Touch(c.p.nowMs(), c.timeoutMs)
-	row := lookup(r.op)
 	l := &c.p.limits
 	if !l.admit(c, b, r, len(frame)) {
 		return
@@ -99,19 +107,54 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 		r.code = proto.ErrThrottled
 		c.behind(b, r, frame)
 	case row.kind == kindWrite:
-		b.close()
-		// The transaction keeps parts of the request until it is applied.
-		own := append(make([]byte, 0, len(body)), body...)
-		w := new(request)
-		*w = *r
-		c.submit(w, own)
+		c.submit(b, r, body)
 	default:
 		c.behind(b, r, frame)
 	}
 }
 
+// submit decodes a write. It is prepared with those that follow it in the
+// burst.
+func (c *Client) submit(b *Burst, r *request, body []byte) {
+	// The transaction keeps parts of the request until it is applied.
+	d := &b.dec
+	*d = jute.AliasDecoder(append(make([]byte, 0, len(body)), body...))
+	d.Limit(c.p.opt.MaxRecord)
+	if code := r.row.decode(r, d); code != proto.OK {
+		c.p.limits.release(r)
+		r.code = code
+		c.behind(b, r, noFrame[:])
+		return
+	}
+	r.isWrite, r.session = true, c.session.ID()
+	b.writes = append(b.writes, r)
+	if r.op == proto.OpCloseSession {
+		c.gone = true
+		c.propose(b)
+		c.session.SetClosing()
+	} else if len(b.writes) >= writesPerPropose {
+		c.propose(b)
+	}
+}
+
+var noFrame [8]byte
+
+// writesPerPropose bounds how long a burst keeps other writers out.
+const writesPerPropose = 32
+
+// propose prepares the writes that the burst has gathered.
+func (c *Client) propose(b *Burst) {
+	if len(b.writes) > 0 {
+		b.close()
+		c.p.propose(b.writes...)
+		clear(b.writes)
+		b.writes = b.writes[:0]
+	}
+}
+
 // behind runs a request now, or queues it behind the writes before it.
 func (c *Client) behind(b *Burst, r *request, frame []byte) {
+	c.propose(b)
 	if c.waiting.Load() == 0 {
 		c.run(&b.burst, r, frame)
 	} else {
@@ -121,7 +164,7 @@ func (c *Client) behind(b *Burst, r *request, frame []byte) {
 		q.frame = append([]byte(nil), frame...)
 		c.push(q)
 	}
-	if lookup(r.op).kind == kindUnknown {
+	if r.row.kind == kindUnknown {
 		c.gone = true
 	}
 }
@@ -133,7 +176,7 @@ func (c *Client) run(b *burst, r *request, frame []byte) {
 		c.sendNow(b, r, r.code)
 		return
 	}
-	row := lookup(r.op)
+	row := r.row
 	switch row.kind {
 	case kindRead:
 		c.read(b, r, row, body)
@@ -176,6 +219,7 @@ func (c *Client) read(b *burst, r *request, row *opRow, body []byte) {
 
 // quit has the connection closed without a further reply.
 func (c *Client) quit(b *Burst, why string) {
+	c.propose(b)
 	b.close()
 	c.gone = true
 	c.link.Hangup(why)

@@ -58,10 +58,8 @@ func (o *Out) appendFrame(r *proto.ConnectResponse) {
 // openSession proposes a new session; the applier answers the client.
 func (p *Pipeline) openSession(c *Client) {
 	id := p.nextSID.Add(1) - 1
-	r := &request{client: c, op: proto.OpCreateSession, start: time.Now()}
-	p.propose(r, id, func(*prep) (proto.OpCode, jute.Record, proto.Code) {
-		return proto.OpCreateSession, &proto.CreateSessionTxn{TimeOut: c.timeoutMs}, proto.OK
-	})
+	p.propose(&request{client: c, op: proto.OpCreateSession, row: &openSessionRow, isWrite: true, start: time.Now(), session: id,
+		rec: &proto.CreateSessionTxn{TimeOut: c.timeoutMs}})
 }
 
 // welcome attaches the client to its session and queues the answer to its
@@ -83,9 +81,7 @@ func (c *Client) welcome(s *session.Session) {
 
 // closeSession proposes the end of a session on behalf of nobody's request.
 func (p *Pipeline) closeSession(id int64) {
-	p.propose(&request{op: proto.OpCloseSession, start: time.Now()}, id, func(x *prep) (proto.OpCode, jute.Record, proto.Code) {
-		return x.closing()
-	})
+	p.propose(&request{op: proto.OpCloseSession, row: &closeSessionRow, isWrite: true, start: time.Now(), session: id})
 }
 
 // endSession forgets a session that has ended and lets go of its connection.

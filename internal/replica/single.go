@@ -151,7 +151,8 @@ func (s *Single) write() {
 			s.fail(err)
 			return
 		}
-		s.commits <- b
+		s.pipe.Commit(b.proposals)
+		s.recycle(b)
 		if s.log.WantsSnapshot() {
 			s.log.Roll()
 			select {

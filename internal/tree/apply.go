@@ -53,25 +53,26 @@ func (w Writer) Apply(t *proto.Txn) {
 func (w Writer) Done(z proto.Zxid) { w.t.zxid = max(w.t.zxid, z) }
 
 // ApplyOp applies one step of a transaction (the whole of any but a multi).
-// The caller ends the transaction with Done.
-func (w Writer) ApplyOp(t *proto.Txn, op proto.SubTxn) {
+// The caller ends the transaction with Done. It returns the znode that was
+// created or changed, 0 if there is none.
+func (w Writer) ApplyOp(t *proto.Txn, op proto.SubTxn) Ref {
 	switch b := op.Body.(type) {
 	case *proto.CreateTxn:
 		owner := int64(0)
 		if b.Ephemeral {
 			owner = t.Session
 		}
-		w.create(t, b.Path, b.Data, b.ACL, owner, b.ParentCversion, op.Type == proto.OpCreate)
+		return w.create(t, b.Path, b.Data, b.ACL, owner, b.ParentCversion, op.Type == proto.OpCreate)
 	case *proto.CreateContainerTxn:
-		w.create(t, b.Path, b.Data, b.ACL, proto.ContainerOwner, b.ParentCversion, false)
+		return w.create(t, b.Path, b.Data, b.ACL, proto.ContainerOwner, b.ParentCversion, false)
 	case *proto.CreateTTLTxn:
-		w.create(t, b.Path, b.Data, b.ACL, proto.TTLOwner(b.TTL), b.ParentCversion, false)
+		return w.create(t, b.Path, b.Data, b.ACL, proto.TTLOwner(b.TTL), b.ParentCversion, false)
 	case *proto.DeleteTxn:
 		w.remove(t.Zxid, b.Path)
 	case *proto.SetDataTxn:
-		w.setData(t, b)
+		return w.setData(t, b)
 	case *proto.SetACLTxn:
-		w.setACL(b)
+		return w.setACL(b)
 	case *proto.CreateSessionTxn:
 		w.t.sessions[t.Session] = b.TimeOut
 	case *proto.CloseSessionTxn:
@@ -81,6 +82,7 @@ func (w Writer) ApplyOp(t *proto.Txn, op proto.SubTxn) {
 			w.closeSession(t, nil)
 		}
 	}
+	return 0
 }
 
 // bumpParent moves a parent's numbers on for the create of a child.
@@ -92,17 +94,16 @@ func (t *Tree) bumpParent(p Ref, cversion int32, z proto.Zxid) {
 	if cversion <= n.cversion {
 		return
 	}
-	t.digest -= n.digest()
 	n.cversion, n.pzxid = cversion, int64(z)
-	t.digest += n.digest()
+	t.count(n)
 }
 
-func (w Writer) create(txn *proto.Txn, path string, data []byte, acl []proto.ACL, owner int64, cversion int32, plainType bool) {
+func (w Writer) create(txn *proto.Txn, path string, data []byte, acl []proto.ACL, owner int64, cversion int32, plainType bool) Ref {
 	t := w.t
 	up, name := Split(path)
 	parent := t.find(up)
 	if parent == 0 || path == "" || path == "/" {
-		return
+		return 0
 	}
 	if r := t.find(path); r != 0 {
 		// Replay over a snapshot that has the znode already (section 7).
@@ -113,7 +114,7 @@ func (w Writer) create(txn *proto.Txn, path string, data []byte, acl []proto.ACL
 		if plainType {
 			t.bumpParent(parent, cversion, txn.Zxid)
 		}
-		return
+		return r
 	}
 	st := proto.StatPersisted{Czxid: txn.Zxid, Mzxid: txn.Zxid, Pzxid: txn.Zxid, Ctime: txn.Time, Mtime: txn.Time, EphemeralOwner: owner}
 	id := t.acls.take(acl)
@@ -123,6 +124,7 @@ func (w Writer) create(txn *proto.Txn, path string, data []byte, acl []proto.ACL
 	if w.to != nil {
 		w.to.Created(path, t.acls.lists[id].list, t.aclOf(parent))
 	}
+	return r
 }
 
 func (w Writer) remove(z proto.Zxid, path string) {
@@ -134,9 +136,8 @@ func (w Writer) remove(z proto.Zxid, path string) {
 	}
 	p := t.nodes.node(parent)
 	if p.pzxid < int64(z) {
-		t.digest -= p.digest()
 		p.pzxid = int64(z)
-		t.digest += p.digest()
+		t.count(p)
 	}
 	r := t.find(path)
 	if r == 0 || r == rootRef {
@@ -164,22 +165,22 @@ func (t *Tree) removeBelow(r Ref) {
 	}
 }
 
-func (w Writer) setData(txn *proto.Txn, b *proto.SetDataTxn) {
+func (w Writer) setData(txn *proto.Txn, b *proto.SetDataTxn) Ref {
 	t := w.t
 	r := t.find(b.Path)
 	if r == 0 {
-		return
+		return 0
 	}
 	n := t.nodes.node(r)
 	grown := int64(len(b.Data)) - int64(max(0, n.dataLen))
-	t.digest -= n.digest()
 	t.setData(n, rootless(b.Path), b.Data)
 	n.version, n.mzxid, n.mtime = b.Version, int64(txn.Zxid), txn.Time
-	t.digest += n.digest()
+	t.count(n)
 	t.quotaChanged(b.Path, 0, grown)
 	if w.to != nil {
 		w.to.DataChanged(b.Path, t.aclOf(r))
 	}
+	return r
 }
 
 // rootless is path as digests have it: the root's is "".
@@ -190,11 +191,11 @@ func rootless(path string) string {
 	return path
 }
 
-func (w Writer) setACL(b *proto.SetACLTxn) {
+func (w Writer) setACL(b *proto.SetACLTxn) Ref {
 	t := w.t
 	r := t.find(b.Path)
 	if r == 0 {
-		return
+		return 0
 	}
 	n := t.nodes.node(r)
 	if t.snap != nil {
@@ -203,9 +204,9 @@ func (w Writer) setACL(b *proto.SetACLTxn) {
 	id := t.acls.take(b.ACL)
 	t.acls.drop(n.acl)
 	n.acl = id
-	t.digest -= n.digest()
 	n.aversion = b.Version
-	t.digest += n.digest()
+	t.count(n)
+	return r
 }
 
 func (w Writer) closeSession(txn *proto.Txn, paths []string) {

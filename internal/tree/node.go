@@ -36,6 +36,7 @@ type node struct {
 	dataLen             int32 // -1: null
 	nameLen             uint32
 	flags               uint32
+	sum                 uint32 // its digest
 }
 
 const (
@@ -148,10 +149,13 @@ func (n *node) stat() proto.Stat {
 	}
 }
 
-func (n *node) digest() uint64 {
+// count takes the znode's new digest into the tree's, and the old one out.
+func (t *Tree) count(n *node) {
 	if n.flags&flagNoDigest != 0 {
-		return 0
+		return
 	}
 	st := n.persisted()
-	return NodeDigest(n.crc, &st)
+	sum := uint32(NodeDigest(n.crc, &st))
+	t.digest += uint64(sum) - uint64(n.sum)
+	n.sum = sum
 }

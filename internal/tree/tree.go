@@ -118,11 +118,11 @@ func (v View) Persisted(r Ref) proto.StatPersisted { return v.t.nodes.node(r).pe
 // NumChildren is the number of a znode's children.
 func (v View) NumChildren(r Ref) int32 { return v.t.nodes.node(r).children }
 
-// CRC is the part of the znode's digest over path and data; inDigest is false
-// for a znode that the tree's digest leaves out.
-func (v View) CRC(r Ref) (crc uint32, inDigest bool) {
+// Digests are the part of the znode's digest over path and data, and the
+// whole; inDigest is false for a znode that the tree's digest leaves out.
+func (v View) Digests(r Ref) (crc, sum uint32, inDigest bool) {
 	n := v.t.nodes.node(r)
-	return n.crc, n.flags&flagNoDigest == 0
+	return n.crc, n.sum, n.flags&flagNoDigest == 0
 }
 
 // Data is a znode's data; nil is null.
@@ -376,7 +376,7 @@ func (t *Tree) putChild(parent Ref, path, name string, data []byte, acl aclID, s
 		n.hash = t.hash(path)
 		t.index.insert(&t.nodes, r)
 	}
-	t.digest += n.digest()
+	t.count(n)
 	t.dataBytes += int64(len(path) + len(data))
 	switch {
 	case n.owner == 0:
@@ -397,7 +397,7 @@ func (t *Tree) putChild(parent Ref, path, name string, data []byte, acl aclID, s
 // remove takes out a znode that has no children.
 func (t *Tree) remove(r Ref, pathLen int) {
 	n := t.nodes.node(r)
-	t.digest -= n.digest()
+	t.digest -= uint64(n.sum)
 	t.dataBytes -= int64(pathLen) + int64(max(0, n.dataLen))
 	p := t.nodes.node(n.parent)
 	if n.prevSib != 0 {
