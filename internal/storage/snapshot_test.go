@@ -322,3 +322,29 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/txn")
 }
+
+// TestSnapshotNewerThanItsName: written while transactions went on, and then
+// the log was lost. The next start goes on behind what the snapshot contains.
+func TestSnapshotNewerThanItsName(t *testing.T) {
+	m := vfs.NewMem()
+	s := mustOpen(t, testOptions(m))
+	w, err := s.CreateSnapshot(5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := newInitialTree()
+	tree.writeTo(w)
+	if _, _, err := w.Finish(8, &SnapDigest{8, 2, tree.digest}); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, testOptions(m))
+	r, err := s.Recover(newMapTree())
+	if err != nil || r.LastZxid != 5 || r.ContentZxid != 8 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	appendTxns(t, s, r.ContentZxid+1, 2)
+	s.Close()
+	if r := mustRecover(t, m, newMapTree()); r.LastZxid != 10 || r.Txns != 2 {
+		t.Errorf("%+v", r)
+	}
+}
