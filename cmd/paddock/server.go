@@ -135,14 +135,7 @@ func runServer(cmd *cobra.Command, args []string, f serverFlags) error {
 
 func announce(log *slog.Logger, cfg *config.Config, s *server.Server, took time.Duration) {
 	r := s.Recovered
-	if r.TornFile != "" {
-		log.Warn("a torn transaction at the end of the log was cut: the server did not stop cleanly, nothing acknowledged is lost",
-			"file", r.TornFile, "offset", r.TornOffset, "bytes", r.TornBytes)
-	}
-	for _, sk := range r.Skipped {
-		log.Warn("a snapshot could not be read, an older one and the log were used", "file", sk.Path, "err", sk.Err)
-	}
-	log.Info("data loaded", "dataDir", cfg.DataDir, "dataLogDir", cfg.DataLogDir, "zxid", r.LastZxid, "transactions", r.Txns, "took", r.Took.Round(time.Millisecond))
+	log.Info("data loaded", "dataDir", cfg.DataDir, "dataLogDir", cfg.DataLogDir, "zxid", r.LastZxid, "transactions", r.Txns, "took", r.Took.Round(time.Microsecond))
 	addr := s.ClientAddr()
 	if addr == nil {
 		log.Warn("no clientPort is configured: the server runs and listens on nothing")
