@@ -56,6 +56,9 @@ func (c *Client) write(ctx context.Context, conn net.Conn, ping time.Duration) e
 	defer timer.Stop()
 	var buf []byte
 	for {
+		if ctx.Err() != nil {
+			return ctx.Err() // what is queued is for the next connection
+		}
 		buf = c.take(buf[:0])
 		if len(buf) == 0 {
 			select {

@@ -636,3 +636,33 @@ func TestLastZxid(t *testing.T) {
 		t.Errorf("last zxid %v behind the write at %v", z, stat.Mzxid)
 	}
 }
+
+func TestSizesAndText(t *testing.T) {
+	ctx := testContext(t)
+	c := connect(t, serverAddr(t))
+	h := home(t, c)
+	big := make([]byte, 1_000_000)
+	for i := range big {
+		big[i] = byte(i * 7)
+	}
+	must(c.Set(ctx, h, big, -1))(t)
+	if data, _, err := c.Get(ctx, h); err != nil || string(data) != string(big) {
+		t.Errorf("%d bytes came back as %d, %v", len(big), len(data), err)
+	}
+	session := c.SessionID()
+	_, err := c.Set(ctx, h, make([]byte, proto.DefaultMaxBuffer+1), -1)
+	want(t, "request beyond jute.maxbuffer", err, zk.ErrConnectionLoss)
+	if _, ok, err := c.Exists(ctx, h); err != nil || !ok || c.SessionID() != session {
+		t.Errorf("the session did not survive it: %v %v, %v is now %v", ok, err, session, c.SessionID())
+	}
+	for _, name := range []string{"grün", "日本", "a b", "\u00a0"} {
+		if path, err := c.Create(ctx, h+"/"+name, []byte(name), zk.OpenACL, 0); err != nil || path != h+"/"+name {
+			t.Errorf("create %q: %q, %v", name, path, err)
+		}
+	}
+	names := must(c.Children(ctx, h))(t)
+	slices.Sort(names)
+	if !slices.Equal(names, []string{"a b", "grün", "\u00a0", "日本"}) {
+		t.Errorf("children: %q", names)
+	}
+}

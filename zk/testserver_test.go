@@ -5,13 +5,29 @@ package zk_test
 import (
 	"os"
 	"testing"
+
+	"paddock/internal/config"
+	"paddock/internal/server"
 )
 
-// serverAddr is the server that the tests of this package talk to.
+// serverAddr is the server that a test talks to: one of its own in this
+// process, or the one that ZK_TEST_SERVER names (host:port), to compare with
+// another implementation.
 func serverAddr(t testing.TB) string {
-	addr := os.Getenv("ZK_TEST_SERVER")
-	if addr == "" {
-		t.Skip("ZK_TEST_SERVER is not set")
+	t.Helper()
+	if addr := os.Getenv("ZK_TEST_SERVER"); addr != "" {
+		return addr
 	}
-	return addr
+	src := config.Embedded(t.TempDir())
+	src.Flags = map[string]string{"clientPort": "0", "maxClientCnxns": "0", "extendedTypesEnabled": "true"}
+	cfg, err := config.Load(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(cfg, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s.ClientAddr().String()
 }

@@ -5,12 +5,29 @@ package cli
 import (
 	"os"
 	"testing"
+
+	"paddock/internal/config"
+	"paddock/internal/server"
 )
 
-func startServer(t *testing.T) string {
-	addr := os.Getenv("ZK_TEST_SERVER")
-	if addr == "" {
-		t.Skip("no server")
+// startServer is the server that a test talks to, fresh: one of its own in this
+// process, or the one that ZK_TEST_SERVER names (host:port), to compare with
+// another implementation.
+func startServer(t testing.TB) string {
+	t.Helper()
+	if addr := os.Getenv("ZK_TEST_SERVER"); addr != "" {
+		return addr
 	}
-	return addr
+	src := config.Embedded(t.TempDir())
+	src.Flags = map[string]string{"clientPort": "0", "maxClientCnxns": "0", "extendedTypesEnabled": "true"}
+	cfg, err := config.Load(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(cfg, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s.ClientAddr().String()
 }
