@@ -43,13 +43,14 @@ type prep struct {
 }
 
 // propose prepares requests in order and hands them to the replicator. Each
-// uses up one zxid: a request that is declined is logged as an error.
-func (p *Pipeline) propose(batch ...*request) {
+// uses up one zxid: a request that is declined is logged as an error. It returns
+// false when the server is ending: nothing was proposed.
+func (p *Pipeline) propose(batch ...*request) bool {
 	pr := &p.prep
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	if pr.closed {
-		return // nothing is answered any more
+		return false // nothing is answered any more
 	}
 	pr.future.forget(proto.Zxid(pr.applied.Load()))
 	var slot uint32
@@ -76,6 +77,7 @@ func (p *Pipeline) propose(batch ...*request) {
 	}
 	x.v.Close()
 	pr.zxid, pr.digest = x.zxid, x.digest
+	return true
 }
 
 // get returns what path will be once the proposals in flight are applied.

@@ -62,6 +62,9 @@ func (c *Client) End(b *Burst) {
 // Serve takes one frame (without its length) of a client past its handshake.
 // The frame's memory is the caller's again when it returns. Reader only.
 func (c *Client) Serve(b *Burst, frame []byte) {
+	if c.gone {
+		return
+	}
 	c.received.Add(1)
 	if len(frame) < 8 {
 		c.quit(b, "frame of "+itoa(len(frame))+" bytes is too short for a request")
@@ -146,7 +149,9 @@ const writesPerPropose = 32
 func (c *Client) propose(b *Burst) {
 	if len(b.writes) > 0 {
 		b.close()
-		c.p.propose(b.writes...)
+		if !c.p.propose(b.writes...) {
+			c.gone = true // a reply to anything behind them would be out of order
+		}
 		clear(b.writes)
 		b.writes = b.writes[:0]
 	}
@@ -155,6 +160,9 @@ func (c *Client) propose(b *Burst) {
 // behind runs a request now, or queues it behind the writes before it.
 func (c *Client) behind(b *Burst, r *request, frame []byte) {
 	c.propose(b)
+	if c.gone {
+		return
+	}
 	if c.waiting.Load() == 0 {
 		c.run(&b.burst, r, frame)
 	} else {
