@@ -2,7 +2,10 @@ module paddock
 
 go 1.26
 
-require github.com/klauspost/compress v1.20.3
+require (
+	github.com/anishathalye/porcupine v1.3.1
+	github.com/klauspost/compress v1.20.3
+)
 
 require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
