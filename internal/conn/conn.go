@@ -147,7 +147,7 @@ func (c *conn) requests() string {
 
 // serveBuffered serves the whole frames in the buffer and flushes the replies.
 func (c *conn) serveBuffered() {
-	c.burst.Arrived = time.Now()
+	c.client.Begin(&c.burst)
 	defer c.flush()
 	defer c.client.End(&c.burst)
 	for c.w-c.r >= 4 {

@@ -4,7 +4,6 @@ package pipeline
 
 import (
 	"encoding/binary"
-	"time"
 
 	"paddock/internal/session"
 	"paddock/internal/tree"
@@ -40,7 +39,7 @@ func (a *applier) init(p *Pipeline) {
 // goroutine calls it.
 func (p *Pipeline) Commit(batch []Proposal) {
 	a := &p.app
-	now := time.Now()
+	now := p.nowNs()
 	w := p.tree.Write(a)
 	for i := range batch {
 		a.one(w, batch[i].req, now)
@@ -63,7 +62,7 @@ func (p *Pipeline) Commit(batch []Proposal) {
 	p.limits.done(batch)
 }
 
-func (a *applier) one(w tree.Writer, r *request, now time.Time) {
+func (a *applier) one(w tree.Writer, r *request, now int64) {
 	t := &r.txn
 	a.zxid = t.Zxid
 	if r.client != nil {
@@ -80,7 +79,7 @@ func (a *applier) one(w tree.Writer, r *request, now time.Time) {
 	w.Done(t.Zxid)
 	switch t.Type {
 	case proto.OpCreateSession:
-		a.opened(r, now)
+		a.opened(r)
 		return
 	case proto.OpCloseSession:
 		if s := a.p.sessions.Get(t.Session); s != nil {
@@ -177,7 +176,7 @@ func (a *applier) tell(w watch.Watcher, e proto.EventType, path string) {
 }
 
 // opened answers a handshake that asked for a new session.
-func (a *applier) opened(r *request, now time.Time) {
+func (a *applier) opened(r *request) {
 	p, id := a.p, r.txn.Session
 	s := p.sessions.Add(id, r.txn.Body.(*proto.CreateSessionTxn).TimeOut, p.nowMs())
 	p.counts.SessionsOpened.Add(1)

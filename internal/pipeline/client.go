@@ -48,6 +48,7 @@ type Client struct {
 	ready     chan struct{} // closed when the handshake is answered
 
 	received atomic.Int64 // frames
+	revoked  atomic.Bool  // the session has ended or moved to another connection
 	dead     atomic.Bool  // no reply is wanted any more
 	waiting  atomic.Int32 // requests in the queue below
 	gone     bool         // the reader saw a closeSession or a request that ends the connection; reader only
@@ -106,8 +107,12 @@ func (c *Client) Gone() bool { return c.gone }
 // Stats are the statistics of the connection.
 func (c *Client) Stats() ConnStats {
 	s := c.out.snapshot()
-	s.Received = c.received.Load()
-	return s
+	return ConnStats{
+		Received: c.received.Load(), Sent: s.Sent, LastOp: s.LastOp, LastXid: s.LastXid, LastZxid: s.LastZxid,
+		LastResponse: c.p.started.Add(time.Duration(s.LastResponse)), LastLatency: time.Duration(s.LastLatency),
+		MinLatency: time.Duration(s.MinLatency), MaxLatency: time.Duration(s.MaxLatency),
+		TotalLatency: time.Duration(s.TotalLatency), Replies: s.Replies,
+	}
 }
 
 // resetStats sets the counters of cons back.
@@ -115,7 +120,7 @@ func (c *Client) resetStats() {
 	c.received.Store(0)
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	c.out.stats = ConnStats{}
+	c.out.stats = connStats{}
 }
 
 // Detach ends the client: its watches go, its session stays.
@@ -138,7 +143,22 @@ type Out struct {
 	full  bool // the limit was passed, or nothing more is to be sent
 	busy  bool // somebody is writing
 
-	stats ConnStats
+	stats connStats
+}
+
+// connStats is ConnStats while it is counted, times in ns on the pipeline's
+// clock.
+type connStats struct {
+	Sent         int64
+	LastOp       proto.OpCode
+	LastXid      int32 // of the last request with a positive one; 0: none
+	LastZxid     proto.Zxid
+	LastResponse int64
+	LastLatency  int64
+	MinLatency   int64
+	MaxLatency   int64
+	TotalLatency int64
+	Replies      int64
 }
 
 // ConnStats is what cons tells of a connection.
@@ -156,7 +176,7 @@ type ConnStats struct {
 	Replies      int64
 }
 
-func (o *Out) snapshot() ConnStats {
+func (o *Out) snapshot() connStats {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.stats
@@ -242,10 +262,13 @@ func putHeader(b []byte, start int, xid int32, z proto.Zxid, code proto.Code) {
 }
 
 // count records a reply in the statistics; the lock is held.
-func (o *Out) count(op proto.OpCode, xid int32, z proto.Zxid, start, now time.Time) {
+func (o *Out) count(r *request, z proto.Zxid, now int64) {
 	s := &o.stats
-	lat := now.Sub(start)
-	s.LastOp, s.LastXid, s.LastResponse, s.LastLatency = op, xid, now, lat
+	lat := now - r.start
+	s.LastOp, s.LastResponse, s.LastLatency = r.op, now, lat
+	if r.xid > 0 { // those of pings and the like are negative
+		s.LastXid = r.xid
+	}
 	if z > 0 {
 		s.LastZxid = z
 	}
@@ -259,13 +282,13 @@ func (o *Out) count(op proto.OpCode, xid int32, z proto.Zxid, start, now time.Ti
 }
 
 // send queues one whole reply frame.
-func (c *Client) send(r *request, z proto.Zxid, code proto.Code, body []byte, now time.Time) {
+func (c *Client) send(r *request, z proto.Zxid, code proto.Code, body []byte, now int64) {
 	b := c.out.begin()
 	start := len(b)
 	b = append(b, zeroHeader[:]...)
 	b = append(b, body...)
 	putHeader(b, start, r.xid, z, code)
-	c.out.count(r.op, r.xid, z, r.start, now)
+	c.out.count(r, z, now)
 	c.overflow(c.out.end(b))
 }
 

@@ -159,8 +159,14 @@ func (p *Pipeline) Stop() {
 	p.wg.Wait()
 }
 
+// nowNs is the pipeline's clock: monotonic nanoseconds since it was made.
+func (p *Pipeline) nowNs() int64 { return int64(time.Since(p.started)) }
+
 // nowMs is the monotonic clock in milliseconds.
 func (p *Pipeline) nowMs() int64 { return time.Since(p.started).Milliseconds() }
+
+// Started is when the clock of the sessions' deadlines was at 0.
+func (p *Pipeline) Started() time.Time { return p.started }
 
 // Tree is the tree served.
 func (p *Pipeline) Tree() *tree.Tree { return p.tree }

@@ -39,6 +39,7 @@ type prep struct {
 	zxid    proto.Zxid
 	now     int64 // ms since 1970
 	session int64
+	client  *Client // nil: the server itself asks
 	ids     []acl.ID
 }
 
@@ -61,7 +62,7 @@ func (p *Pipeline) propose(batch ...*request) bool {
 	p.limits.outstanding.Add(int64(len(batch)))
 	for _, r := range batch {
 		x.zxid++
-		x.session, x.ids = r.session, r.ids
+		x.session, x.client, x.ids = r.session, r.client, r.ids
 		typ, body, code := r.row.prepare(&x, r)
 		r.code = code
 		r.txn = proto.Txn{Session: r.session, Cxid: r.xid, Zxid: x.zxid, Time: x.now, Type: typ, Body: body}
@@ -112,7 +113,7 @@ func (x *prep) may(list []proto.ACL, perm int32) bool { return x.p.opt.ACL.Allow
 
 // checkSession declines requests of a session that is on its way out.
 func (x *prep) checkSession() proto.Code {
-	if s := x.p.sessions.Get(x.session); s == nil || s.Closing() {
+	if x.client.session.Closing() {
 		return proto.ErrSessionExpired
 	}
 	return proto.OK

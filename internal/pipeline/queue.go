@@ -3,8 +3,6 @@
 package pipeline
 
 import (
-	"time"
-
 	"paddock/internal/acl"
 	"paddock/internal/tree"
 	"paddock/jute"
@@ -18,7 +16,7 @@ type request struct {
 	xid    int32
 	op     proto.OpCode
 	ids    []acl.ID // as they were when the frame was read
-	start  time.Time
+	start  int64    // ns on the pipeline's clock, when it arrived
 
 	// Of a write.
 	row     *opRow
@@ -126,7 +124,7 @@ func (c *Client) runAhead(r *request, v tree.View) {
 
 // complete answers the write that was just applied, the head of the queue.
 // Applier only. body is copied.
-func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte, now time.Time) {
+func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte, now int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.head != r {

@@ -60,5 +60,5 @@ func (p *Pipeline) reapNode(path string) {
 		return
 	}
 	p.counts.Reaped.Add(1)
-	p.propose(&request{op: proto.OpDeleteContainer, row: &reapRow, isWrite: true, start: time.Now(), rec: &proto.DeleteTxn{Path: path}})
+	p.propose(&request{op: proto.OpDeleteContainer, row: &reapRow, isWrite: true, start: p.nowNs(), rec: &proto.DeleteTxn{Path: path}})
 }

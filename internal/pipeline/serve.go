@@ -16,9 +16,12 @@ import (
 // tree, so that a run of reads takes the lock once, and the time. The reader
 // calls End before it waits for more.
 type Burst struct {
-	Arrived time.Time
+	arrived int64 // ns on the pipeline's clock
 	burst
 }
+
+// Begin starts a burst: its requests have arrived now.
+func (c *Client) Begin(b *Burst) { b.arrived = c.p.nowNs() }
 
 type burst struct {
 	req    request    // the one being served, when it is not a write
@@ -76,7 +79,7 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 	if row.kind == kindWrite {
 		r = new(request)
 	}
-	r.client, r.xid, r.op, r.row, r.start, r.code = c, xid, op, row, b.Arrived, proto.OK
+	r.client, r.xid, r.op, r.row, r.start, r.code = c, xid, op, row, b.arrived, proto.OK
 	switch op {
 	case proto.OpAuth:
 		b.close()
@@ -89,23 +92,22 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 	}
 	if code := c.p.opt.EnforceAuth; code != 0 && !c.p.opt.ACL.Enforced(c.IDs()) {
 		b.close()
-		c.send(r, 0, code, nil, time.Now())
+		c.send(r, 0, code, nil, c.p.nowNs())
 		c.quit(b, "did not authenticate with a required scheme")
 		return
 	}
-	s := c.session
-	if s.Owner() != c {
-		c.quit(b, "") // the session has ended or moved to another connection
+	if c.revoked.Load() {
+		c.quit(b, "")
 		return
 	}
-	s.Touch(c.p.nowMs(), c.timeoutMs)
+	c.session.Touch(b.arrived/1e6, c.timeoutMs)
 	l := &c.p.limits
 	if !l.admit(c, b, r, len(frame)) {
 		return
 	}
 	r.ids = c.IDs()
 	switch {
-	case l.throttledWait > 0 && row.kind != kindPing && r.op != proto.OpCloseSession && time.Since(b.Arrived) > l.throttledWait:
+	case l.throttledWait > 0 && row.kind != kindPing && r.op != proto.OpCloseSession && time.Duration(c.p.nowNs()-b.arrived) > l.throttledWait:
 		c.p.counts.Throttled.Add(1)
 		r.code = proto.ErrThrottled
 		c.behind(b, r, frame)
@@ -194,14 +196,14 @@ func (c *Client) run(b *burst, r *request, frame []byte) {
 	case kindLocal:
 		row.local(c, b, r, body)
 	default:
-		c.send(r, -1, proto.ErrUnimplemented, nil, time.Now())
+		c.send(r, -1, proto.ErrUnimplemented, nil, c.p.nowNs())
 		c.link.Hangup("unknown operation " + r.op.String())
 	}
 }
 
 // sendNow answers without a record, with the zxid of the tree as it stands.
 func (c *Client) sendNow(b *burst, r *request, code proto.Code) {
-	c.send(r, b.open(c).Zxid(), code, nil, time.Now())
+	c.send(r, b.open(c).Zxid(), code, nil, c.p.nowNs())
 }
 
 // read runs one read inside the burst's view. The reply is queued before the
@@ -220,7 +222,7 @@ func (c *Client) read(b *burst, r *request, row *opRow, body []byte) {
 	}
 	z := v.Zxid()
 	putHeader(out, start, r.xid, z, code)
-	c.out.count(r.op, r.xid, z, r.start, r.start)
+	c.out.count(r, z, r.start)
 	over := c.out.end(out)
 	c.overflow(over)
 }
@@ -246,10 +248,10 @@ func (c *Client) auth(r *request, body []byte) {
 	switch outcome {
 	case acl.Granted:
 		c.ids.Store(&ids)
-		c.send(r, 0, proto.OK, nil, time.Now())
+		c.send(r, 0, proto.OK, nil, c.p.nowNs())
 		return
 	case acl.Refused:
-		c.send(r, 0, proto.ErrAuthFailed, nil, time.Now())
+		c.send(r, 0, proto.ErrAuthFailed, nil, c.p.nowNs())
 	}
 	c.p.counts.AuthFailed.Add(1)
 	c.gone = true
@@ -265,5 +267,5 @@ func (c *Client) sasl(r *request, body []byte) {
 		c.link.Hangup("sasl packet cannot be read: " + err.Error())
 		return
 	}
-	c.send(r, 0, proto.OK, []byte{0xff, 0xff, 0xff, 0xff}, time.Now())
+	c.send(r, 0, proto.OK, []byte{0xff, 0xff, 0xff, 0xff}, c.p.nowNs())
 }

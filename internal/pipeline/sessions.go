@@ -58,7 +58,7 @@ func (o *Out) appendFrame(r *proto.ConnectResponse) {
 // openSession proposes a new session; the applier answers the client.
 func (p *Pipeline) openSession(c *Client) {
 	id := p.nextSID.Add(1) - 1
-	p.propose(&request{client: c, op: proto.OpCreateSession, row: &openSessionRow, isWrite: true, start: time.Now(), session: id,
+	p.propose(&request{client: c, op: proto.OpCreateSession, row: &openSessionRow, isWrite: true, start: p.nowNs(), session: id,
 		rec: &proto.CreateSessionTxn{TimeOut: c.timeoutMs}})
 }
 
@@ -70,6 +70,7 @@ func (c *Client) welcome(s *session.Session) {
 	s.SetOwner(c)
 	s.Touch(p.nowMs(), c.timeoutMs)
 	if old != nil && old != c {
+		old.revoked.Store(true)
 		old.link.Hangup("")
 	}
 	c.session = s
@@ -81,7 +82,7 @@ func (c *Client) welcome(s *session.Session) {
 
 // closeSession proposes the end of a session on behalf of nobody's request.
 func (p *Pipeline) closeSession(id int64) {
-	p.propose(&request{op: proto.OpCloseSession, row: &closeSessionRow, isWrite: true, start: time.Now(), session: id})
+	p.propose(&request{op: proto.OpCloseSession, row: &closeSessionRow, isWrite: true, start: p.nowNs(), session: id})
 }
 
 // endSession forgets a session that has ended and lets go of its connection.
@@ -89,6 +90,7 @@ func (p *Pipeline) endSession(s *session.Session) {
 	p.counts.SessionsClosed.Add(1)
 	p.sessions.Remove(s.ID())
 	if c, ok := s.Owner().(*Client); ok && c != nil {
+		c.revoked.Store(true)
 		c.link.Hangup("")
 	}
 }

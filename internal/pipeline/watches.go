@@ -4,7 +4,6 @@ package pipeline
 
 import (
 	"encoding/binary"
-	"time"
 
 	"paddock/internal/tree"
 	"paddock/internal/watch"
@@ -111,7 +110,7 @@ func setWatches(c *Client, b *burst, r *request, body []byte) {
 	if len(frames) > 0 {
 		c.sendRaw(frames)
 	}
-	c.send(r, v.Zxid(), proto.OK, nil, time.Now())
+	c.send(r, v.Zxid(), proto.OK, nil, c.p.nowNs())
 }
 
 // appendEvent appends the frame of a watch event.

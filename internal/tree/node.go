@@ -15,28 +15,31 @@ type Ref uint32
 
 const rootRef Ref = 1
 
-// node is a znode without its bytes: 112 bytes and no pointer. Name and data
-// lie together in one block of the arena.
+// node is a znode without its bytes, and without a pointer. Name and data lie
+// together in one block of the arena. It fills two cache lines, the first with
+// what a lookup needs: a smaller node would straddle three.
 type node struct {
+	hash             uint32 // of the path
+	hnext            Ref    // next in the index's chain; next free node
+	parent           Ref
+	nameLen          uint32
+	dataLen          int32 // -1: null
+	block            ref
+	acl              aclID
+	flags            uint32
+	crc              uint32 // CRC-32 of path and data: what its digest starts from
+	sum              uint32 // its digest
+	firstChild       Ref
+	prevSib, nextSib Ref
+	children         int32
+	version          int32
+	cversion         int32 // creates of children
+
+	aversion            int32
+	_                   [3]uint32
 	czxid, mzxid, pzxid int64
 	ctime, mtime        int64
 	owner               int64 // ephemeralOwner as stored
-	version             int32
-	cversion            int32 // creates of children
-	aversion            int32
-	crc                 uint32 // CRC-32 of path and data: what its digest starts from
-	hash                uint32 // of the path
-	hnext               Ref    // next in the index's chain; next free node
-	parent              Ref
-	firstChild          Ref
-	prevSib, nextSib    Ref
-	children            int32
-	acl                 aclID
-	block               ref
-	dataLen             int32 // -1: null
-	nameLen             uint32
-	flags               uint32
-	sum                 uint32 // its digest
 }
 
 const (

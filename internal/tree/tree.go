@@ -12,10 +12,10 @@
 //	    View ──┐            ┌── Write
 //	           ▼            ▼
 //	index: hash of path → Ref         (linear hashing, no pointer)
-//	slabs: Ref → node, 112 bytes      (outside the collector's heap)
+//	slabs: Ref → node, 128 bytes      (outside the collector's heap)
 //	arena: node.block → name ++ data  (likewise)
 //
-// A znode costs 112 bytes, its name and data rounded up to their block, and 4
+// A znode costs 128 bytes, its name and data rounded up to their block, and 4
 // bytes of index; the garbage collector sees none of it.
 package tree
 
