@@ -95,6 +95,35 @@ common.ZookeeperCluster.start = _start
 common.ZookeeperCluster.perform_ssl_certs_generation = lambda self: None
 
 
+@pytest.fixture(autouse=True)
+def _line_up(request):
+    """Lets each thread of test_rw_lock line up before the next one starts.
+
+    The test starts a reader and a writer at once and expects the reader to come
+    first; nothing in it makes it so, and now and then it does not, on any server.
+    """
+    if request.node.nodeid.endswith("KazooLockTests::test_rw_lock"):
+        make = request.instance.make_thread
+
+        def make_thread(target, args):
+            thread = make(target=target, args=args)
+            name, lock, _ = args
+            start = thread.start
+
+            def start_and_line_up():
+                start()
+                deadline = time.monotonic() + START_TIMEOUT
+                while name not in lock.contenders():
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+
+            thread.start = start_and_line_up
+            return thread
+
+        request.instance.make_thread = make_thread
+    yield
+
+
 def _exclusions():
     path = os.path.join(os.path.dirname(__file__), "exclusions.txt")
     with open(path) as f:

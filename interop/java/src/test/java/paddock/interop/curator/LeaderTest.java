@@ -35,7 +35,7 @@ class LeaderTest extends Base {
         }
         while (!all.isEmpty()) {
             Wait.until("one leader", () -> leaders(all) == 1);
-            assertEquals(all.size(), all.get(0).getParticipants().size());
+            Wait.until("all to take part", () -> all.get(0).getParticipants().size() == all.size());
             LeaderLatch leader = all.stream().filter(LeaderLatch::hasLeadership).findFirst().orElseThrow();
             Participant p = all.get(0).getLeader();
             assertEquals(leader.getId(), p.getId());
