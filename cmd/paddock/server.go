@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,8 +107,7 @@ func runServer(cmd *cobra.Command, args []string, f serverFlags) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
+	ctx := cmd.Context() // ends with SIGTERM
 	tuneCollector()
 	s, err := server.New(cfg, server.Options{Logger: log})
 	if err != nil {
@@ -122,7 +120,7 @@ func runServer(cmd *cobra.Command, args []string, f serverFlags) error {
 		return &exitError{1, fmt.Errorf("stopped: %w", err)}
 	case <-ctx.Done():
 	}
-	stop() // a second signal kills
+	signal.Reset() // a second signal kills
 	log.Info("shutting down: no more connections, requests on their way are finished")
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
