@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"paddock/internal/session"
+	"paddock/proto"
+)
+
+// sessionDump is the answer to dump.
+type sessionDump struct {
+	Sessions    expiry[int64]
+	Ephemerals  []owned
+	Connections expiry[connection]
+}
+
+// expiry are things by when they end; the times are ends of ticks.
+type expiry[T any] map[time.Time][]T
+
+// owned are the ephemeral znodes of one session.
+type owned struct {
+	Session int64
+	Paths   []string
+}
+
+func (a *Admin) dump() answer {
+	d := sessionDump{Sessions: expiry[int64]{}, Connections: expiry[connection]{}}
+	var ids []int64
+	a.src.Pipeline.Sessions().Each(func(s *session.Session) {
+		ids = append(ids, s.ID())
+		at := a.moment(s.Deadline())
+		d.Sessions[at] = append(d.Sessions[at], s.ID())
+	})
+	slices.SortFunc(ids, bySessionID)
+	for _, id := range ids {
+		// One view for each session, so that writes are not kept waiting.
+		v := a.src.Pipeline.Tree().View(0)
+		paths := v.Ephemerals(id)
+		v.Close()
+		if len(paths) > 0 {
+			slices.Sort(paths)
+			d.Ephemerals = append(d.Ephemerals, owned{id, paths})
+		}
+	}
+	for _, c := range a.connections() {
+		d.Connections[c.Expires] = append(d.Connections[c.Expires], c)
+	}
+	return d
+}
+
+func bySessionID(x, y int64) int { return cmp.Compare(uint64(x), uint64(y)) }
+
+func (d sessionDump) appendText(b []byte) []byte {
+	b = append(b, "SessionTracker dump:\nSession Sets "...)
+	b = d.Sessions.appendText(b, func(b []byte, ids []int64) []byte {
+		slices.SortFunc(ids, bySessionID)
+		for _, id := range ids {
+			b = fmt.Appendf(b, "\t%s\n", proto.SessionID(id))
+		}
+		return b
+	})
+	b = fmt.Appendf(b, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n", len(d.Ephemerals))
+	for _, o := range d.Ephemerals {
+		b = fmt.Appendf(b, "%s:\n", proto.SessionID(o.Session))
+		for _, p := range o.Paths {
+			b = fmt.Appendf(b, "\t%s\n", p)
+		}
+	}
+	b = append(b, "Connections dump:\nConnections Sets "...)
+	return d.Connections.appendText(b, func(b []byte, list []connection) []byte {
+		for _, c := range list {
+			b = fmt.Appendf(b, "\tip: %s sessionId: %s\n", c.Peer, proto.SessionID(c.Session))
+		}
+		return b
+	})
+}
+
+// javaDate is how Java prints a Date.
+const javaDate = "Mon Jan 02 15:04:05 MST 2006"
+
+// appendText writes (sets)/(things) and then set by set.
+func (e expiry[T]) appendText(b []byte, list func([]byte, []T) []byte) []byte {
+	n := 0
+	for _, things := range e {
+		n += len(things)
+	}
+	b = fmt.Appendf(b, "(%d)/(%d):\n", len(e), n)
+	for _, at := range slices.SortedFunc(maps.Keys(e), time.Time.Compare) {
+		b = fmt.Appendf(b, "%d expire at %s:\n", len(e[at]), at.Format(javaDate))
+		b = list(b, e[at])
+	}
+	return b
+}
+
+// watchNumbers is the answer to wchs.
+type watchNumbers struct{ Watchers, Paths, Watches int }
+
+func (a *Admin) watchSummary() answer {
+	watchers, paths, watches := a.src.Pipeline.Watches().Summary()
+	return watchNumbers{watchers, paths, watches}
+}
+
+func (w watchNumbers) appendText(b []byte) []byte {
+	return fmt.Appendf(b, "%d connections watching %d paths\nTotal watches:%d\n", w.Watchers, w.Paths, w.Watches)
+}
