@@ -140,6 +140,9 @@ func (r *recovery) load() error {
 		return nil
 	}
 	for _, f := range r.plan.Load {
+		if e, ok := r.sink.(Expecter); ok {
+			e.Expect(f.Size)
+		}
 		info, err := ReadSnapshot(r.store.fs, f.Path, r.store.opt.MaxBuffer, r.sink)
 		if err == nil {
 			err = r.sink.LoadDone(f.Zxid, info.Digest)

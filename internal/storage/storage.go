@@ -69,6 +69,10 @@ type Sink interface {
 	Replay(t *proto.Txn) error
 }
 
+// Expecter is a Sink that wants to know the size of the file before a snapshot
+// comes.
+type Expecter interface{ Expect(snapshotBytes int64) }
+
 // SnapDigest is the digest section of a snapshot: the tree's digest after Zxid.
 type SnapDigest struct {
 	Zxid    proto.Zxid

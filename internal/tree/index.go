@@ -2,24 +2,48 @@
 
 package tree
 
+import "unsafe"
+
 // index finds a znode by the hash of its path. It is a linear hash table: it
 // grows by splitting one bucket per insertion, so that no insertion is ever
 // slow, however large the tree. Chains run through node.hnext.
 type index struct {
 	chunks [][]Ref
+	raw    [][]byte
 	mask   uint32 // buckets at the start of this doubling, minus 1
 	split  uint32 // next bucket to split
 	count  uint32
 }
 
 const (
-	bucketShift  = 12
-	bucketChunk  = 1 << bucketShift
-	firstBuckets = bucketChunk
+	bucketShift = 16
+	bucketChunk = 1 << bucketShift
 )
 
-func newIndex() index {
-	return index{chunks: [][]Ref{make([]Ref, firstBuckets)}, mask: firstBuckets - 1}
+// newIndex returns an index with room for count znodes before it grows.
+func newIndex(count int) index {
+	buckets := bucketChunk
+	for buckets < count {
+		buckets *= 2
+	}
+	x := index{mask: uint32(buckets - 1)}
+	for range buckets / bucketChunk {
+		x.addChunk()
+	}
+	return x
+}
+
+func (x *index) addChunk() {
+	b := reserve(bucketChunk * int(unsafe.Sizeof(Ref(0))))
+	x.raw = append(x.raw, b)
+	x.chunks = append(x.chunks, unsafe.Slice((*Ref)(unsafe.Pointer(unsafe.SliceData(b))), bucketChunk))
+}
+
+func (x *index) close() {
+	for _, b := range x.raw {
+		release(b)
+	}
+	*x = index{}
 }
 
 func (x *index) bucket(h uint32) *Ref {
@@ -43,7 +67,7 @@ func (x *index) insert(s *slabs, r Ref) {
 func (x *index) grow(s *slabs) {
 	to := x.mask + 1 + x.split
 	if int(to>>bucketShift) == len(x.chunks) {
-		x.chunks = append(x.chunks, make([]Ref, bucketChunk))
+		x.addChunk()
 	}
 	from := &x.chunks[x.split>>bucketShift][x.split&(bucketChunk-1)]
 	dest := &x.chunks[to>>bucketShift][to&(bucketChunk-1)]

@@ -17,6 +17,7 @@ type Loader struct {
 	fresh   bool            // nothing loaded yet: the tree's own first znodes are there
 	parent  Ref             // of the znode loaded last
 	prefix  string          // its path, with the slash
+	expect  int             // znodes that the next snapshot may hold
 	Dangled int             // znodes whose list the snapshot lacks
 }
 
@@ -28,8 +29,15 @@ func (t *Tree) Load() *Loader {
 // Reset forgets everything loaded, down to an empty tree without a root: the
 // next snapshot brings its own.
 func (l *Loader) Reset() {
-	l.t.clear()
+	l.t.clear(l.expect)
 	*l = Loader{Writer: l.Writer, keys: map[int64]aclID{-1: openACL}}
+}
+
+// Expect says how many bytes the snapshot to come has, so that the index need
+// not grow under it.
+func (l *Loader) Expect(snapshotBytes int64) {
+	const bytesPerZnode = 128 // few are smaller in a file
+	l.expect = int(min(snapshotBytes/bytesPerZnode, 16<<20))
 }
 
 func (l *Loader) begin() {

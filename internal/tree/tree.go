@@ -56,7 +56,7 @@ type Tree struct {
 // New returns a tree with the four znodes that every server starts with.
 func New() *Tree {
 	t := &Tree{lock: newShardedLock(), seed: maphash.MakeSeed()}
-	t.clear()
+	t.clear(0)
 	for _, p := range []string{"", proto.ZookeeperPath, proto.QuotaPath} {
 		t.put(p, []byte{}, openACL, &proto.StatPersisted{})
 	}
@@ -65,11 +65,11 @@ func New() *Tree {
 	return t
 }
 
-func (t *Tree) clear() {
-	t.nodes.close()
-	t.arena.close()
+// clear forgets everything and makes room for an index of count znodes.
+func (t *Tree) clear(count int) {
+	t.close()
 	t.zxid, t.digest, t.dataBytes, t.ephCount = 0, 0, 0, 0
-	t.index, t.acls = newIndex(), newACLs()
+	t.index, t.acls = newIndex(count), newACLs()
 	t.sessions = map[int64]int32{}
 	t.ephemerals = map[int64]map[Ref]struct{}{}
 	t.containers = map[Ref]struct{}{}
@@ -80,8 +80,13 @@ func (t *Tree) clear() {
 func (t *Tree) Close() {
 	t.lock.lock()
 	defer t.lock.unlock()
+	t.close()
+}
+
+func (t *Tree) close() {
 	t.nodes.close()
 	t.arena.close()
+	t.index.close()
 }
 
 // View is the tree as of one zxid. Bytes it returns are valid until Close.
