@@ -64,6 +64,19 @@ func (s *Server) Open() int {
 	return len(s.conns)
 }
 
+// Each calls visit with the client of every connection.
+func (s *Server) Each(visit func(*pipeline.Client)) {
+	s.mu.Lock()
+	list := make([]*pipeline.Client, 0, len(s.conns))
+	for c := range s.conns {
+		list = append(list, c.client)
+	}
+	s.mu.Unlock()
+	for _, c := range list {
+		visit(c)
+	}
+}
+
 // Rejected is the number of connections turned away by a limit.
 func (s *Server) Rejected() int64 {
 	s.mu.Lock()
@@ -116,12 +129,12 @@ func (s *Server) accept(nc *net.TCPConn) {
 	default:
 	}
 	c := &conn{srv: s, nc: nc}
+	c.client = s.opt.Pipeline.NewClient(c, peer.String(), ip)
 	s.conns[c] = struct{}{}
 	s.perIP[ip]++
 	s.wg.Add(1)
 	s.mu.Unlock()
 	nc.SetKeepAlive(s.opt.KeepAlive)
-	c.client = s.opt.Pipeline.NewClient(c, peer.String(), ip)
 	if err := c.bind(); err != nil {
 		nc.Close()
 		s.closed(c)

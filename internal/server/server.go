@@ -113,7 +113,10 @@ func (s *Server) words() *admin.Admin {
 		Pipeline: s.pipe, Config: s.cfg, Started: time.Now(), Version: Version,
 		OpenConnections: func() int { return s.port.Open() },
 		Rejected:        func() int64 { return s.port.Rejected() },
+		Connections:     func(visit func(*pipeline.Client)) { s.port.Each(visit) },
+		ClientAddr:      func() net.Addr { return s.ClientAddr() },
 		Fsyncs:          s.single.Fsyncs, Snapshots: s.single.Snapshots,
+		FsyncTime: func() time.Duration { return time.Duration(s.store.Log().Stats().Total.Load()) },
 	})
 }
 
