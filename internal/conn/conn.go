@@ -150,7 +150,13 @@ func (c *conn) serveBuffered() {
 	c.client.Begin(&c.burst)
 	defer c.flush()
 	defer c.client.End(&c.burst)
-	for c.w-c.r >= 4 {
+	for served := 1; c.w-c.r >= 4; served++ {
+		if served%framesPerLook == 0 && c.client.Out().Crowded() {
+			c.client.End(&c.burst)
+			c.flush()
+			c.client.Out().WaitRoom() // if another was at it
+			c.client.Begin(&c.burst)
+		}
 		n := int(int32(binary.BigEndian.Uint32(c.in[c.r:])))
 		if n < 0 || n > c.srv.opt.MaxFrame {
 			c.Hangup(badLength(n, c.srv.opt.MaxFrame))
@@ -172,6 +178,10 @@ func (c *conn) serveBuffered() {
 		c.r, c.w = 0, 0
 	}
 }
+
+// framesPerLook is how many requests of a burst are served between two looks at
+// what waits to be written.
+const framesPerLook = 8
 
 func badLength(n, limit int) string {
 	return fmt.Sprintf("frame length %d is outside 0..%d (jute.maxbuffer)", n, limit)
@@ -249,6 +259,9 @@ func (c *conn) Flush() {
 			c.client.Out().Discard()
 		} else if n < len(b) {
 			go func() {
+				if c.hanging.Load() {
+					c.nc.SetWriteDeadline(time.Now().Add(stuckTime))
+				}
 				if _, err := c.nc.Write(b[n:]); err != nil {
 					c.client.Out().Discard()
 				}
@@ -266,15 +279,22 @@ func (c *conn) Flush() {
 
 // Hangup closes the connection once what is queued is written.
 func (c *conn) Hangup(why string) {
-	if why != "" {
-		c.why.CompareAndSwap(nil, &why)
-	}
-	if !c.hanging.Swap(true) {
+	if c.hang(why) {
 		go func() {
 			c.nc.SetWriteDeadline(time.Now().Add(stuckTime))
 			c.flush()
 		}()
 	}
+}
+
+// Last has the next flush that leaves nothing behind close the connection.
+func (c *conn) Last(why string) { c.hang(why) }
+
+func (c *conn) hang(why string) (first bool) {
+	if why != "" {
+		c.why.CompareAndSwap(nil, &why)
+	}
+	return !c.hanging.Swap(true)
 }
 
 // settle ends a connection that hangs up and has nothing left to write. Every

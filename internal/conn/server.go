@@ -49,6 +49,14 @@ type Server struct {
 	quiet quietly
 }
 
+// Listen opens a client port.
+func Listen(addr string) (net.Listener, error) {
+	// No keepalive by default: sessions time out by themselves, and setting it
+	// up costs more system calls than a short session has frames.
+	lc := net.ListenConfig{KeepAlive: -1}
+	return lc.Listen(context.Background(), "tcp", addr)
+}
+
 // New returns a server on ln. It accepts once Serve is called.
 func New(ln net.Listener, opt Options) *Server {
 	return &Server{opt: opt, ln: ln, stopping: make(chan struct{}), conns: map[*conn]struct{}{}, perIP: map[string]int{}}
@@ -134,7 +142,9 @@ func (s *Server) accept(nc *net.TCPConn) {
 	s.perIP[ip]++
 	s.wg.Add(1)
 	s.mu.Unlock()
-	nc.SetKeepAlive(s.opt.KeepAlive)
+	if s.opt.KeepAlive {
+		nc.SetKeepAlive(true)
+	}
 	if err := c.bind(); err != nil {
 		nc.Close()
 		s.closed(c)

@@ -22,6 +22,8 @@ type Link interface {
 	// Hangup closes the connection once everything queued so far is written.
 	// Why is for the log; "" for the ordinary end of a session.
 	Hangup(why string)
+	// Last is Hangup for a caller that sees to it that the queue is flushed.
+	Last(why string)
 }
 
 // Client is one connection as the pipeline sees it: whose it is, what it has
@@ -69,6 +71,7 @@ func (p *Pipeline) NewClient(link Link, peer, peerIP string) *Client {
 	ids := []acl.ID{{Scheme: "ip", ID: peerIP}}
 	c.ids.Store(&ids)
 	c.out.limit = p.opt.OutLimit
+	c.out.room.L = &c.out.mu
 	return c
 }
 
@@ -143,6 +146,8 @@ type Out struct {
 	full  bool // the limit was passed, or nothing more is to be sent
 	busy  bool // somebody is writing
 
+	room sync.Cond // a flusher has taken what was there
+
 	stats connStats
 }
 
@@ -201,6 +206,7 @@ func (o *Out) end(b []byte) (overflow bool) {
 	} else if o.buf = b; o.limit > 0 && len(b) > o.limit {
 		o.full, overflow = true, true
 		o.buf = b[:0]
+		o.room.Broadcast()
 	}
 	o.mu.Unlock()
 	return overflow
@@ -217,6 +223,7 @@ func (o *Out) Take() []byte {
 	}
 	b := o.buf
 	o.buf, o.busy = nil, true
+	o.room.Broadcast()
 	return b
 }
 
@@ -245,6 +252,28 @@ func (o *Out) Discard() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.full, o.buf = true, nil
+	o.room.Broadcast()
+}
+
+// crowded is how many bytes may wait before no further read is answered: a
+// client that asks for much at once gets it as fast as it takes it.
+const crowded = 1 << 20
+
+// Crowded tells that it is time to WaitRoom.
+func (o *Out) Crowded() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf) > crowded
+}
+
+// WaitRoom blocks while the buffer is crowded. The caller has seen to it that
+// somebody is flushing, and holds no view.
+func (o *Out) WaitRoom() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.buf) > crowded && !o.full {
+		o.room.Wait()
+	}
 }
 
 const frameHeader = 4 + 16 // length, ReplyHeader

@@ -32,16 +32,25 @@ func (s *state) settle() {
 // proposal's states stay until it is applied.
 type inflight struct {
 	states map[string]*state
-	queue  []touch // in zxid order; what to forget when
-	from   int     // first of queue not forgotten
-	undo   []undo  // while a multi may still fail
+	queue  []touch          // in zxid order; what to forget when
+	from   int              // first of queue not forgotten
+	owned  map[int64]*owned // sessions with ephemeral znodes in flight
+	undo   []undo           // while a multi may still fail
 	multi  bool
 	spare  []*state
 }
 
 type touch struct {
-	zxid proto.Zxid
-	path string
+	zxid  proto.Zxid
+	path  string
+	owner int64 // session of an ephemeral znode that is made or changed
+}
+
+// owned are the ephemeral znodes of one session that proposals in flight make
+// or change, some of them more than once.
+type owned struct {
+	paths   []string
+	touches int
 }
 
 type undo struct {
@@ -50,7 +59,7 @@ type undo struct {
 	had  bool
 }
 
-func (f *inflight) init() { f.states = map[string]*state{} }
+func (f *inflight) init() { f.states, f.owned = map[string]*state{}, map[int64]*owned{} }
 
 // forget drops what the tree shows by now.
 func (f *inflight) forget(applied proto.Zxid) {
@@ -63,6 +72,13 @@ func (f *inflight) forget(applied proto.Zxid) {
 			}
 		}
 		f.queue[f.from].path = ""
+		if s := f.queue[f.from].owner; s != 0 {
+			if o := f.owned[s]; o.touches > 1 {
+				o.touches--
+			} else {
+				delete(f.owned, s)
+			}
+		}
 	}
 	if f.from == len(f.queue) {
 		f.queue, f.from = f.queue[:0], 0
@@ -91,7 +107,18 @@ func (f *inflight) set(path string, s *state) {
 		f.states[path] = old
 	}
 	*old = *s
-	f.queue = append(f.queue, touch{s.zxid, path})
+	t := touch{zxid: s.zxid, path: path}
+	if owner := s.st.EphemeralOwner; s.exists && proto.IsEphemeral(owner) {
+		t.owner = owner
+		o := f.owned[owner]
+		if o == nil {
+			o = new(owned)
+			f.owned[owner] = o
+		}
+		o.paths = append(o.paths, path)
+		o.touches++
+	}
+	f.queue = append(f.queue, t)
 }
 
 // begin starts a multi: what is set from here on can be rolled back.

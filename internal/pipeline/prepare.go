@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -399,11 +400,13 @@ func (x *prep) closing() (proto.OpCode, jute.Record, proto.Code) {
 			paths = append(paths, p)
 		}
 	}
-	for p, s := range x.f.states {
-		if s.exists && s.st.EphemeralOwner == x.session {
-			if r := x.v.Find(p); r == 0 || x.v.Persisted(r).EphemeralOwner != x.session {
-				paths = append(paths, p)
+	if o := x.f.owned[x.session]; o != nil {
+		for _, p := range o.paths {
+			s := x.f.states[p]
+			if s == nil || !s.exists || s.st.EphemeralOwner != x.session || slices.Contains(paths, p) {
+				continue
 			}
+			paths = append(paths, p)
 		}
 	}
 	for _, p := range paths {

@@ -85,7 +85,7 @@ func (c *Client) drain() {
 		var b burst
 		v := b.open(c)
 		c.mu.Lock()
-		for i := 0; i < readsPerView && c.runHead(v); i++ {
+		for i := 0; i < readsPerView && !c.out.Crowded() && c.runHead(v); i++ {
 		}
 		more := c.head != nil && !c.head.isWrite
 		c.draining = more
@@ -95,6 +95,7 @@ func (c *Client) drain() {
 		if !more {
 			return
 		}
+		c.out.WaitRoom()
 	}
 }
 
@@ -133,7 +134,7 @@ func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte
 	if !c.dead.Load() {
 		c.send(r, z, code, body, now)
 		if r.op == proto.OpCloseSession {
-			c.link.Hangup("")
+			c.link.Last("")
 		}
 	}
 	c.pop()

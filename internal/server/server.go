@@ -65,7 +65,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	}
 	var ln net.Listener
 	if cfg.ClientAddr != "" {
-		if ln, err = net.Listen("tcp", cfg.ClientAddr); err != nil {
+		if ln, err = conn.Listen(cfg.ClientAddr); err != nil {
 			return nil, fmt.Errorf("client port: %w", err)
 		}
 	}
