@@ -38,15 +38,17 @@ func newServer(dir string) (*server.Server, error) {
 	return server.New(cfg, server.Options{})
 }
 
-// target is a server under test that can be restarted on its directory.
+// target is a server under test that can be stopped and started again on its
+// directory.
 type target interface {
 	Addr() string
-	Restart() error
+	Stop() error
+	Start() error
 	Dir() string
 	Close()
 }
 
-// local is a server in this process; Restart lets it finish first.
+// local is a server in this process; Stop lets it finish first.
 type local struct {
 	dir string
 	mu  sync.Mutex
@@ -56,16 +58,20 @@ type local struct {
 func startLocal(t *testing.T) *local {
 	t.Helper()
 	l := &local{dir: t.TempDir()}
-	if err := l.start(); err != nil {
+	if err := l.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
 	return l
 }
 
-func (l *local) start() error {
+func (l *local) Start() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	srv, err := newServer(l.dir)
-	l.srv = srv
+	if err == nil {
+		l.srv = srv
+	}
 	return err
 }
 
@@ -75,15 +81,12 @@ func (l *local) Addr() string {
 	return l.srv.ClientAddr().String()
 }
 
-func (l *local) Restart() error {
+func (l *local) Stop() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := l.srv.Shutdown(ctx); err != nil {
-		return err
-	}
-	return l.start()
+	return l.srv.Shutdown(ctx)
 }
 
 func (l *local) Dir() string { return l.dir }
@@ -94,7 +97,7 @@ func (l *local) Close() {
 	l.srv.Close()
 }
 
-// child is a server in a process of its own; Restart kills it.
+// child is a server in a process of its own; Stop kills it.
 type child struct {
 	dir  string
 	mu   sync.Mutex
@@ -123,14 +126,16 @@ func TestMain(m *testing.M) {
 func startChild(t *testing.T) *child {
 	t.Helper()
 	c := &child{dir: t.TempDir()}
-	if err := c.start(); err != nil {
+	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	return c
 }
 
-func (c *child) start() error {
+func (c *child) Start() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.cmd = exec.Command(os.Args[0])
 	c.cmd.Env = append(os.Environ(), childEnv+"="+c.dir)
 	c.cmd.Stderr = os.Stderr
@@ -160,28 +165,20 @@ func (c *child) Addr() string {
 	return c.addr
 }
 
-func (c *child) kill() {
+func (c *child) Stop() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.cmd.Process.Kill()
 	c.in.Close()
 	c.cmd.Wait()
-}
-
-func (c *child) Restart() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.kill()
-	return c.start()
+	return nil
 }
 
 func (c *child) Dir() string { return c.dir }
 
-func (c *child) Close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.kill()
-}
+func (c *child) Close() { c.Stop() }
 
-// readLogs reads all of a server's transaction logs.
+// readLogs reads all transaction logs of a server that is stopped.
 func readLogs(t *testing.T, dir string) Logged {
 	t.Helper()
 	type key struct {

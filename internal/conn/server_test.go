@@ -82,6 +82,9 @@ func start(t testing.TB, flags map[string]string) (addr string, log *logLines) {
 	return srv.ClientAddr().String(), log
 }
 
+// raceDetector tells that memory is not what it will be.
+var raceDetector bool
+
 // childEnv names the directory for which this binary is a server: for tests
 // that measure the memory of a server alone.
 const childEnv = "PADDOCK_CONN_CHILD"
