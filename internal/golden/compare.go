@@ -75,12 +75,15 @@ func (p *player) masked(s Step, m Mask, got []byte) string {
 			return fmt.Sprintf("%d ms is %v away from now", ms, d)
 		}
 	case "unordered":
-		// whoAmI answers pairs: the pair stays together.
-		run := 1
-		if s.Op == "whoAmI" {
+		// whoAmI answers pairs and getACL entries of three fields: these stay together.
+		perms, run := 0, 1
+		switch s.Op {
+		case "whoAmI":
 			run = 2
+		case "getACL":
+			perms, run = 4, 2
 		}
-		if w, g := stringSet(was, run), stringSet(is, run); !slices.Equal(w, g) {
+		if w, g := stringSet(was, perms, run), stringSet(is, perms, run); !slices.Equal(w, g) {
 			return fmt.Sprintf("the set %q, want %q", g, w)
 		}
 	}
@@ -105,10 +108,18 @@ func (p *player) compareSets(s Step, got []byte) {
 	}
 }
 
-// stringSet reads length-prefixed strings, joins each run of them and sorts.
-func stringSet(b []byte, run int) []string {
+// stringSet reads length-prefixed strings, joins each run of them and sorts. In front of a run stand fixed bytes that
+// belong to it.
+func stringSet(b []byte, fixed, run int) []string {
 	var all []string
+	if fixed > 0 {
+		run++
+	}
 	for len(b) >= 4 {
+		if fixed > 0 && len(all)%run == 0 && len(b) >= fixed {
+			all, b = append(all, fmt.Sprintf("%x", b[:fixed])), b[fixed:]
+			continue
+		}
 		n := int64(int32(binary.BigEndian.Uint32(b)))
 		b = b[4:]
 		if n < 0 || n > int64(len(b)) {

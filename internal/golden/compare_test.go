@@ -54,6 +54,8 @@ func TestCompare(t *testing.T) {
 		{name: "another set", masks: []Mask{{20, 12, "unordered", ""}}, want: reply(7, names("ab", "cd")), got: reply(7, names("cd", "cd")), differs: "unordered at byte 20"},
 		{name: "pairs in another order", op: "whoAmI", masks: []Mask{{20, 20, "unordered", ""}}, want: reply(7, names("a", "b", "c", "d")), got: reply(7, names("c", "d", "a", "b"))},
 		{name: "other pairs", op: "whoAmI", masks: []Mask{{20, 20, "unordered", ""}}, want: reply(7, names("a", "b", "c", "d")), got: reply(7, names("a", "d", "c", "b")), differs: "unordered at byte 20"},
+		{name: "ACL in another order", op: "getACL", masks: []Mask{{20, 28, "unordered", ""}}, want: reply(7, i32(1), names("a", "b"), i32(31), names("c", "d")), got: reply(7, i32(31), names("c", "d"), i32(1), names("a", "b"))},
+		{name: "another ACL", op: "getACL", masks: []Mask{{20, 28, "unordered", ""}}, want: reply(7, i32(1), names("a", "b"), i32(31), names("c", "d")), got: reply(7, i32(31), names("a", "b"), i32(1), names("c", "d")), differs: "unordered at byte 20"},
 		{name: "frames in another order", anyOrder: true, want: join(reply(7), reply(8)), got: join(reply(8), reply(7))},
 		{name: "a frame twice", anyOrder: true, want: join(reply(7), reply(8)), got: join(reply(8), reply(8)), differs: "other frames"},
 	} {

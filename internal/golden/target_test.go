@@ -66,7 +66,7 @@ func start(t testing.TB, meta Meta) *target {
 
 func (s *target) cfg() string { return filepath.Join(s.dir, "zoo.cfg") }
 
-// run starts the server on s.dir; s.stop is set and may be called more than once.
+// run starts the server on s.dir; s.addr and s.stop are set, and stop may be called more than once.
 func (s *target) run(t testing.TB) {
 	t.Helper()
 	if reference() {

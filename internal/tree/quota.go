@@ -37,7 +37,7 @@ func ParseTrack(text []byte) (Track, error) {
 	t := Track{Count: -1, Bytes: -1, CountHard: -1, BytesHard: -1}
 	for _, part := range strings.FieldsFunc(string(text), func(r rune) bool { return r == ',' || r == ';' }) {
 		key, value, ok := strings.Cut(part, "=")
-		if !ok {
+		if !ok || key == "" {
 			return t, fmt.Errorf("%w: %q", ErrTrack, text)
 		}
 		value = strings.TrimRight(value, "=")
