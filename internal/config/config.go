@@ -62,7 +62,6 @@ type Config struct {
 	SnapshotTrustEmpty    bool          // start on log files without any snapshot
 	SerializeLastZxid     bool          // serializeLastProcessedZxid.enabled
 	DigestEnabled         bool          // digest.enabled: keep and log the tree's digest
-	CloseSessionTxn       bool          // closeSessionTxn.enabled: name the ephemerals in the closing transaction
 	SnapRetainCount       int           // snapshots that retention keeps; at least 3
 	PurgeInterval         time.Duration // retention runs this often; 0 is off
 	CommitLogCount        int           // committed transactions kept in memory
@@ -75,7 +74,6 @@ type Config struct {
 
 	// The tree.
 	ExtendedTypes          bool // TTL znodes
-	Emulate353TTL          bool // write TTLs as 3.5.3 did
 	EnforceQuota           bool // hard quotas refuse
 	SkipACL                bool // no permission is checked
 	EagerACLCheck          bool // ensembles only
@@ -120,11 +118,10 @@ type Origin struct {
 
 // RequestThrottle holds requests back before they enter the pipeline.
 type RequestThrottle struct {
-	MaxRequests          int           // request_throttle_max_requests; 0 is off
-	StallTime            time.Duration // longest wait for a place
-	DropStale            bool          // do not process a stale request
-	StaleConnectionCheck bool          // a request is stale when its connection is gone
-	StaleLatencyCheck    bool          // a request is stale when it waited longer than its session's timeout
+	MaxRequests          int  // request_throttle_max_requests; 0 is off
+	DropStale            bool // do not process a stale request
+	StaleConnectionCheck bool // a request is stale when its connection is gone
+	StaleLatencyCheck    bool // a request is stale when it waited longer than its session's timeout
 }
 
 // ConnectionThrottle is a token bucket for new connections.

@@ -73,6 +73,14 @@ func laterTable() []section {
 			"messageTracker.Enabled", "messageTracker.BufferSize", "leader.ackLoggingFrequency",
 			"follower.skipLearnerRequestToNextProcessor", "forward_learner_requests_to_commit_processor_disabled",
 			"learner.asyncSending", "learner.closeSocketAsync", "leader.closeSocketAsync", "leader.nodelay", "follower.nodelay")},
+		{title: "Old forms on disk", fate: notYet, why: "that form is neither written nor understood here", rows: []row{
+			{key: "emulate353TTLNodes", kind: truth, def: "false", off: "false", doc: "TTLs in the encoding of 3.5.3."},
+			{key: "closeSessionTxn.enabled", kind: truth, def: "true", off: "true",
+				doc: "Name the ephemeral znodes in the transaction that closes their session. They always are: Apache's server misreads the other form."},
+		}},
+		{title: "Without effect: waits", fate: noEffect, why: "whoever waits is woken when there is room", rows: []row{
+			{key: "request_throttle_stall_time", guide: "requestThrottleStallTime", kind: number, def: "100", doc: "Milliseconds between looks whether a throttled request may go on."},
+		}},
 		{title: "Without effect: Java classes and logging", fate: noEffect, rows: []row{
 			{key: "serverCnxnFactory", why: "there is one network layer here", doc: "NIO or Netty; either name is accepted."},
 			{key: "jmx.log4j.disable", why: "there is no JMX here", doc: "JMX beans of the log."},

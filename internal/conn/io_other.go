@@ -4,6 +4,11 @@
 
 package conn
 
+import (
+	"errors"
+	"net"
+)
+
 func (c *conn) bind() error { return nil }
 
 func (c *conn) fill() error {
@@ -15,3 +20,8 @@ func (c *conn) fill() error {
 
 // tryWrite leaves all to a goroutine that may wait.
 func (c *conn) tryWrite(b []byte) (int, error) { return 0, nil }
+
+func setBacklog(*net.TCPListener, int) error { return errors.ErrUnsupported }
+
+// Alive cannot be told here without reading.
+func (c *conn) Alive() bool { return true }

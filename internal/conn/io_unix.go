@@ -6,6 +6,7 @@ package conn
 
 import (
 	"io"
+	"net"
 	"syscall"
 )
 
@@ -70,4 +71,28 @@ func (c *conn) tryWrite(b []byte) (int, error) {
 	}
 	c.out = nil
 	return c.sent, c.outErr
+}
+
+// setBacklog changes the queue of a socket that listens already.
+func setBacklog(ln *net.TCPListener, n int) error {
+	rc, err := ln.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := rc.Control(func(fd uintptr) { failed = syscall.Listen(int(fd), n) }); err != nil {
+		return err
+	}
+	return failed
+}
+
+// Alive looks for the end of the peer's bytes without taking any.
+func (c *conn) Alive() bool {
+	alive := true
+	err := c.rc.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		alive = n > 0 || err == syscall.EAGAIN || err == syscall.EINTR
+	})
+	return err == nil && alive
 }

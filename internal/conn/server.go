@@ -49,14 +49,6 @@ type Server struct {
 	quiet quietly
 }
 
-// Listen opens a client port.
-func Listen(addr string) (net.Listener, error) {
-	// No keepalive by default: sessions time out by themselves, and setting it
-	// up costs more system calls than a short session has frames.
-	lc := net.ListenConfig{KeepAlive: -1}
-	return lc.Listen(context.Background(), "tcp", addr)
-}
-
 // New returns a server on ln. It accepts once Serve is called.
 func New(ln net.Listener, opt Options) *Server {
 	return &Server{opt: opt, ln: ln, stopping: make(chan struct{}), conns: map[*conn]struct{}{}, perIP: map[string]int{}}

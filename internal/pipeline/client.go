@@ -22,6 +22,9 @@ type Link interface {
 	// Hangup closes the connection once everything queued so far is written.
 	// Why is for the log; "" for the ordinary end of a session.
 	Hangup(why string)
+	// Alive tells whether the peer is still there, as far as can be told without
+	// reading. Reader only.
+	Alive() bool
 	// Last is Hangup for a caller that sees to it that the queue is flushed.
 	Last(why string)
 }

@@ -15,8 +15,8 @@ type limits struct {
 	outstanding    atomic.Int64 // requests on their way through the log
 	outstandingMax int64
 	throttleMax    int64
-	throttleStall  time.Duration
 	throttleStale  bool
+	throttleLate   bool
 	throttledWait  time.Duration
 	largeFrom      int
 	largeMax       int64
@@ -28,7 +28,8 @@ type limits struct {
 
 func (l *limits) init(o Options) {
 	l.outstandingMax, l.throttleMax = int64(o.OutstandingMax), int64(o.ThrottleMax)
-	l.throttleStall, l.throttleStale, l.throttledWait = o.ThrottleStall, o.ThrottleStale, o.ThrottledOpWait
+	l.throttleStale, l.throttledWait = o.ThrottleStale, o.ThrottledOpWait
+	l.throttleLate = o.ThrottleLate
 	l.largeFrom, l.largeMax = o.LargeThreshold, o.LargeMax
 	l.room = sync.NewCond(&l.mu)
 }
@@ -50,8 +51,9 @@ func (l *limits) admit(c *Client, b *Burst, r *request, size int) bool {
 		b.close()
 		c.link.Flush()
 		l.wait(l.throttleMax)
-		if l.throttleStale && c.dead.Load() {
-			c.quit(b, "")
+		late := l.throttleLate && c.p.nowNs()-b.arrived > int64(c.timeoutMs)*1e6
+		if late || l.throttleStale && !c.link.Alive() {
+			c.quit(b, "a request waited too long to be worth an answer")
 			return false
 		}
 	}

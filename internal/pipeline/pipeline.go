@@ -48,8 +48,8 @@ type Options struct {
 	OutLimit       int // bytes that may wait for a client that does not read
 
 	ThrottleMax      int           // requests in process at once; 0 is off
-	ThrottleStall    time.Duration // poll time of that wait
 	ThrottleStale    bool          // a request of a connection that is gone is dropped while it waits
+	ThrottleLate     bool          // so is one that waited for longer than its session's timeout
 	ThrottledOpWait  time.Duration // a request that waited longer is answered ErrThrottled; 0 is off
 	LargeThreshold   int           // bytes from which a request is large; <= 0 is off
 	LargeMax         int64         // bytes of large requests in flight

@@ -78,6 +78,10 @@ func (c *Client) welcome(s *session.Session) {
 	c.out.appendFrame(&proto.ConnectResponse{TimeOut: c.timeoutMs, SessionID: s.ID(), Passwd: passwd[:], OldClient: c.oldClient})
 	p.enlist(c)
 	close(c.ready)
+	if c.dead.Load() { // and Detach may have found no session to let go of
+		s.Release(c)
+		p.retire(c)
+	}
 }
 
 // closeSession proposes the end of a session on behalf of nobody's request.

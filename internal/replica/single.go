@@ -32,6 +32,7 @@ import (
 type Options struct {
 	Logger        *slog.Logger
 	FlushDelay    time.Duration // how long a batch waits for company; 0 is not at all
+	FlushPoll     time.Duration // a batch that nothing joined for so long waits no more; 0 is FlushDelay
 	MaxBatch      int           // transactions that end that wait; 0 is none
 	SnapRetain    int
 	PurgeInterval time.Duration // 0 is never
@@ -159,21 +160,26 @@ func (s *Single) write() {
 	}
 }
 
-// gather waits for the batch to fill, for d at most.
+// gather waits for the batch to fill: for d at most, and no longer than nobody
+// joins it.
 func (s *Single) gather(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	for {
+	poll := d
+	if s.opt.FlushPoll > 0 {
+		poll = min(poll, s.opt.FlushPoll)
+	}
+	end := time.Now().Add(d)
+	for seen := 0; ; {
 		s.mu.Lock()
-		full := s.opt.MaxBatch > 0 && len(s.cur.proposals) >= s.opt.MaxBatch
+		n := len(s.cur.proposals)
 		s.mu.Unlock()
-		if full {
+		left := time.Until(end)
+		if n == seen || left <= 0 || s.opt.MaxBatch > 0 && n >= s.opt.MaxBatch {
 			return
 		}
+		seen = n
 		select {
-		case <-timer.C:
-			return
-		case <-s.wake:
+		case <-time.After(min(poll, left)):
+		case <-s.wake: // the batch is full
 		case <-s.stop:
 			return
 		}

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"log/slog"
 	"os"
 	"testing"
 
@@ -23,7 +24,7 @@ func BenchmarkRecover(b *testing.B) {
 			b.Fatal(err)
 		}
 		t := tree.New()
-		rec, err := recoverTree(store, t)
+		rec, err := recoverTree(store, t, slog.New(slog.DiscardHandler))
 		if err != nil {
 			b.Fatal(err)
 		}

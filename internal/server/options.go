@@ -53,8 +53,9 @@ func pipelineOptions(cfg *config.Config, log *slog.Logger, authority *acl.Author
 		ExtendedTypes: cfg.ExtendedTypes, EnforceQuota: cfg.EnforceQuota, Digest: cfg.DigestEnabled,
 		Reconfig: cfg.Ensemble.ReconfigEnabled, MaxRecord: int(cfg.JuteMaxBuffer + cfg.JuteMaxBufferExtra),
 		OutstandingMax: cfg.GlobalOutstandingLimit, OutLimit: outLimit(cfg),
-		ThrottleMax: cfg.RequestThrottle.MaxRequests, ThrottleStall: cfg.RequestThrottle.StallTime,
+		ThrottleMax:     cfg.RequestThrottle.MaxRequests,
 		ThrottleStale:   cfg.RequestThrottle.DropStale && cfg.RequestThrottle.StaleConnectionCheck,
+		ThrottleLate:    cfg.RequestThrottle.DropStale && cfg.RequestThrottle.StaleLatencyCheck,
 		ThrottledOpWait: cfg.ThrottledOpWaitTime, LargeThreshold: int(cfg.LargeRequestThreshold), LargeMax: cfg.LargeRequestMaxBytes,
 		ContainerPeriod: cfg.Container.CheckInterval, ContainerMax: cfg.Container.MaxPerMinute, ContainerUnused: cfg.Container.MaxNeverUsed,
 	}

@@ -22,7 +22,6 @@ import (
 	"paddock/internal/storage"
 	"paddock/internal/tree"
 	"paddock/internal/vfs"
-	"paddock/proto"
 )
 
 // Version is what the server calls itself.
@@ -65,7 +64,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 	}
 	var ln net.Listener
 	if cfg.ClientAddr != "" {
-		if ln, err = conn.Listen(cfg.ClientAddr); err != nil {
+		if ln, err = conn.Listen(cfg.ClientAddr, cfg.ListenBacklog); err != nil {
 			return nil, fmt.Errorf("client port: %w", err)
 		}
 	}
@@ -86,13 +85,13 @@ func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (
 	}
 	s.tree = tree.New()
 	s.tree.OnQuota(quotaLog(log))
-	if s.Recovered, err = recoverTree(s.store, s.tree); err != nil {
+	if s.Recovered, err = recoverTree(s.store, s.tree, log); err != nil {
 		s.tree.Close()
 		return err
 	}
 	s.pipe = pipeline.New(s.tree, pipelineOptions(cfg, log, authority))
 	s.single = replica.NewSingle(s.store, s.tree, s.pipe, replica.Options{
-		Logger: log, FlushDelay: cfg.FlushDelay, MaxBatch: cfg.MaxBatchSize,
+		Logger: log, FlushDelay: cfg.FlushDelay, FlushPoll: cfg.MaxWriteQueuePollTime, MaxBatch: cfg.MaxBatchSize,
 		SnapRetain: cfg.SnapRetainCount, PurgeInterval: cfg.PurgeInterval, OnFatal: s.fail,
 	})
 	s.pipe.Start(s.single)
@@ -118,35 +117,6 @@ func (s *Server) words() *admin.Admin {
 		Fsyncs:          s.single.Fsyncs, Snapshots: s.single.Snapshots,
 		FsyncTime: func() time.Duration { return time.Duration(s.store.Log().Stats().Total.Load()) },
 	})
-}
-
-// recoverTree loads the data directory into t and, if it held nothing, makes
-// it a database that Apache's server opens too.
-func recoverTree(store *storage.Store, t *tree.Tree) (storage.Recovered, error) {
-	load := t.Load()
-	rec, err := store.Recover(sink{load})
-	if err != nil {
-		load.Close()
-		return rec, err
-	}
-	load.Done(max(rec.LastZxid, rec.ContentZxid))
-	load.Close()
-	if rec.NeedsSnapshot {
-		if _, _, err := replica.Snapshot(store, t); err != nil {
-			return rec, err
-		}
-	}
-	return rec, nil
-}
-
-// sink lets a storage recovery fill a tree.
-type sink struct{ *tree.Loader }
-
-func (s sink) LoadDone(zxid proto.Zxid, _ *storage.SnapDigest) error { return s.Loader.LoadDone(zxid) }
-
-func (s sink) Replay(t *proto.Txn) error {
-	s.Apply(t)
-	return nil
 }
 
 // fail ends the service at once: what cannot be logged must not be answered.
