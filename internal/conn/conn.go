@@ -236,7 +236,7 @@ func (c *conn) flush() {
 		if b == nil {
 			break
 		}
-		_, err := c.nc.Write(b)
+		_, err := c.nc.Write(b.Bytes)
 		if err != nil {
 			c.client.Out().Discard()
 		}
@@ -254,15 +254,15 @@ func (c *conn) Flush() {
 		if b == nil {
 			break
 		}
-		n, err := c.tryWrite(b)
+		n, err := c.tryWrite(b.Bytes)
 		if err != nil {
 			c.client.Out().Discard()
-		} else if n < len(b) {
+		} else if n < len(b.Bytes) {
 			go func() {
 				if c.hanging.Load() {
 					c.nc.SetWriteDeadline(time.Now().Add(stuckTime))
 				}
-				if _, err := c.nc.Write(b[n:]); err != nil {
+				if _, err := c.nc.Write(b.Bytes[n:]); err != nil {
 					c.client.Out().Discard()
 				}
 				c.client.Out().Put(b)

@@ -45,8 +45,8 @@ func (p *Pipeline) Commit(batch []Proposal) {
 		a.one(w, batch[i].req, now)
 	}
 	w.Close()
-	last := batch[len(batch)-1].req
-	p.prep.applied.Store(int64(last.txn.Zxid))
+	last := batch[len(batch)-1].Txn
+	p.prep.applied.Store(int64(last.Zxid))
 	p.counts.Commits.Add(int64(len(batch)))
 	for _, s := range a.ended {
 		p.endSession(s)
@@ -60,6 +60,9 @@ func (p *Pipeline) Commit(batch []Proposal) {
 	}
 	a.dirty = a.dirty[:0]
 	p.limits.done(batch)
+	for i := range batch {
+		batch[i].req.free()
+	}
 }
 
 func (a *applier) one(w tree.Writer, r *request, now int64) {

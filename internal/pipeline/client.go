@@ -144,10 +144,10 @@ func (c *Client) Detach() {
 // takes the whole buffer away and writes it without the lock.
 type Out struct {
 	mu    sync.Mutex
-	buf   []byte
-	limit int  // bytes above which the reader of the other end counts as stuck
-	full  bool // the limit was passed, or nothing more is to be sent
-	busy  bool // somebody is writing
+	buf   *Buffer // nil: nothing is queued
+	limit int     // bytes above which the reader of the other end counts as stuck
+	full  bool    // the limit was passed, or nothing more is to be sent
+	busy  bool    // somebody is writing
 
 	room sync.Cond // a flusher has taken what was there
 
@@ -190,26 +190,38 @@ func (o *Out) snapshot() connStats {
 	return o.stats
 }
 
-var outBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }}
+// Buffer is what a flusher takes from an out-buffer.
+type Buffer struct{ Bytes []byte }
 
-// begin takes the lock and makes room for a frame of size bytes or more.
+var outBuffers = sync.Pool{New: func() any { return &Buffer{make([]byte, 0, 8<<10)} }}
+
+func (o *Out) size() int {
+	if o.buf == nil {
+		return 0
+	}
+	return len(o.buf.Bytes)
+}
+
+// begin takes the lock and returns the buffer to append to.
 func (o *Out) begin() []byte {
 	o.mu.Lock()
 	if o.buf == nil {
-		o.buf = *outBuffers.Get().(*[]byte)
+		o.buf = outBuffers.Get().(*Buffer)
 	}
-	return o.buf
+	return o.buf.Bytes
 }
 
 // end puts the buffer back with what was appended and gives the lock back. It
 // reports whether the buffer has passed its limit just now.
 func (o *Out) end(b []byte) (overflow bool) {
-	if o.full {
-		o.buf = b[:0]
-	} else if o.buf = b; o.limit > 0 && len(b) > o.limit {
+	if !o.full && o.limit > 0 && len(b) > o.limit {
 		o.full, overflow = true, true
-		o.buf = b[:0]
 		o.room.Broadcast()
+	}
+	if o.full {
+		o.buf = nil
+	} else {
+		o.buf.Bytes = b
 	}
 	o.mu.Unlock()
 	return overflow
@@ -218,10 +230,10 @@ func (o *Out) end(b []byte) (overflow bool) {
 // Take hands the bytes to be written to the caller, who becomes the flusher and
 // calls Put when it has written them. It returns nil when there is nothing or
 // another is at it.
-func (o *Out) Take() []byte {
+func (o *Out) Take() *Buffer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.busy || len(o.buf) == 0 {
+	if o.busy || o.size() == 0 {
 		return nil
 	}
 	b := o.buf
@@ -232,22 +244,22 @@ func (o *Out) Take() []byte {
 
 // Put ends a flusher's turn with buffer b; more tells that bytes came in
 // meanwhile, and that the caller is to Take again.
-func (o *Out) Put(b []byte) (more bool) {
-	if cap(b) <= 64<<10 {
-		b = b[:0]
-		outBuffers.Put(&b)
+func (o *Out) Put(b *Buffer) (more bool) {
+	if cap(b.Bytes) <= 64<<10 {
+		b.Bytes = b.Bytes[:0]
+		outBuffers.Put(b)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.busy = false
-	return len(o.buf) > 0
+	return o.size() > 0
 }
 
 // Idle tells that nothing is queued and nobody is writing.
 func (o *Out) Idle() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return !o.busy && len(o.buf) == 0
+	return !o.busy && o.size() == 0
 }
 
 // Discard drops what is queued and all that comes.
@@ -266,7 +278,7 @@ const crowded = 1 << 20
 func (o *Out) Crowded() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.buf) > crowded
+	return o.size() > crowded
 }
 
 // WaitRoom blocks while the buffer is crowded. The caller has seen to it that
@@ -274,7 +286,7 @@ func (o *Out) Crowded() bool {
 func (o *Out) WaitRoom() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.buf) > crowded && !o.full {
+	for o.size() > crowded && !o.full {
 		o.room.Wait()
 	}
 }

@@ -95,7 +95,7 @@ func (k *link) Flush() {
 			return
 		}
 		k.mu.Lock()
-		k.out = append(k.out, b...)
+		k.out = append(k.out, b.Bytes...)
 		k.mu.Unlock()
 		if !k.c.Out().Put(b) {
 			return

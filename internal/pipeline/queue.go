@@ -3,6 +3,8 @@
 package pipeline
 
 import (
+	"sync"
+
 	"paddock/internal/acl"
 	"paddock/internal/tree"
 	"paddock/jute"
@@ -31,6 +33,14 @@ type request struct {
 	frame   []byte // of a request that needs no log
 	isWrite bool
 	next    *request
+}
+
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+// free gives the request back; nobody looks at it any more.
+func (r *request) free() {
+	*r = request{}
+	requests.Put(r)
 }
 
 // A client's queue holds its unanswered requests in order. A write leaves it

@@ -77,7 +77,7 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 	row := lookup(op)
 	r := &b.req
 	if row.kind == kindWrite {
-		r = new(request)
+		r = requests.Get().(*request)
 	}
 	r.client, r.xid, r.op, r.row, r.start, r.code = c, xid, op, row, b.arrived, proto.OK
 	switch op {

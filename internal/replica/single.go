@@ -18,6 +18,7 @@ package replica
 import (
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -143,6 +144,9 @@ func (s *Single) write() {
 		if d := s.opt.FlushDelay; d > 0 {
 			s.gather(d)
 		}
+		// Requests that have arrived meanwhile are to share this flush: their
+		// readers are runnable, and run before this goroutine does again.
+		runtime.Gosched()
 		b := s.take()
 		if b == nil {
 			continue

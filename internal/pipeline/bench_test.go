@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"paddock/internal/acl"
+	"paddock/internal/storage"
+	"paddock/internal/tree"
+	"paddock/jute"
+	"paddock/proto"
+)
+
+// idleLink is a connection that takes everything at once.
+type idleLink struct{ c *Client }
+
+func (l *idleLink) Flush() {
+	for {
+		b := l.c.out.Take()
+		if b == nil || !l.c.out.Put(b) {
+			return
+		}
+	}
+}
+func (l *idleLink) Hangup(string) {}
+func (l *idleLink) Last(string)   {}
+func (l *idleLink) Alive() bool   { return true }
+
+// memoryLog commits when it is told to.
+type memoryLog struct {
+	entries   storage.Batch
+	proposals []Proposal
+}
+
+func (m *memoryLog) Propose(p Proposal) {
+	m.entries.Add(p.Txn)
+	m.proposals = append(m.proposals, p)
+}
+
+func (m *memoryLog) commit(p *Pipeline) {
+	p.Commit(m.proposals)
+	m.proposals = m.proposals[:0]
+	m.entries.Reset()
+}
+
+// benchPipeline serves znodes from memory to one client.
+func benchPipeline(b *testing.B, znodes int) (*Pipeline, *memoryLog, *Client, []string) {
+	authority, err := acl.New(acl.Options{DigestEnabled: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	t := tree.New()
+	p := New(t, Options{Logger: slog.New(slog.DiscardHandler), ACL: authority, Tick: 2 * time.Second, ServerID: 1,
+		MinSessionTimeout: 4 * time.Second, MaxSessionTimeout: time.Hour, Digest: true, MaxRecord: 1 << 20, OutLimit: 64 << 20, ContainerPeriod: time.Hour})
+	log := &memoryLog{}
+	p.Start(log)
+	b.Cleanup(func() { p.Stop(); t.Close() })
+	link := &idleLink{}
+	c := p.NewClient(link, "127.0.0.1:1", "127.0.0.1")
+	link.c = c
+	if ok, why := p.Connect(c, jute.Marshal(&proto.ConnectRequest{TimeOut: 1 << 20})); !ok {
+		b.Fatal(why)
+	}
+	log.commit(p)
+	<-c.Ready()
+	open := []proto.ACL{{Perms: proto.PermAll, Scheme: "world", ID: "anyone"}}
+	paths := make([]string, znodes)
+	var burst Burst
+	for i := range paths {
+		if i%1000 == 0 {
+			c.Serve(&burst, frameOf(1, proto.OpCreate, &proto.Create{Path: fmt.Sprintf("/d%03d", i/1000), ACL: open}))
+		}
+		paths[i] = fmt.Sprintf("/d%03d/n%06d", i/1000, i)
+		c.Serve(&burst, frameOf(1, proto.OpCreate, &proto.Create{Path: paths[i], Data: make([]byte, 100), ACL: open}))
+		c.End(&burst)
+		log.commit(p)
+	}
+	return p, log, c, paths
+}
+
+func frameOf(xid int32, op proto.OpCode, r jute.Record) []byte {
+	return jute.Append(jute.Marshal(&proto.RequestHeader{Xid: xid, Type: op}), r)
+}
+
+// BenchmarkWrite is a setData from its frame to its queued reply, without disk
+// and socket, in batches of the given size.
+func BenchmarkWrite(b *testing.B) {
+	for _, batch := range []int{1, 50, 500} {
+		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) {
+			p, log, c, paths := benchPipeline(b, 10000)
+			frames := make([][]byte, len(paths))
+			for i, path := range paths {
+				frames[i] = frameOf(1, proto.OpSetData, &proto.SetData{Path: path, Data: make([]byte, 100), Version: -1})
+			}
+			var burst Burst
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				c.Begin(&burst)
+				c.Serve(&burst, frames[i*7919%len(frames)])
+				c.End(&burst)
+				if i%batch == batch-1 {
+					log.commit(p)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRead is a getData from its frame to its queued reply. It must not
+// allocate.
+func BenchmarkRead(b *testing.B) {
+	_, _, c, paths := benchPipeline(b, 10000)
+	frames := make([][]byte, len(paths))
+	for i, path := range paths {
+		frames[i] = frameOf(1, proto.OpGetData, &proto.PathWatch{Path: path})
+	}
+	var burst Burst
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		c.Begin(&burst)
+		c.Serve(&burst, frames[i*7919%len(frames)])
+		c.End(&burst)
+		c.link.Flush()
+	}
+}
