@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"time"
 
@@ -139,7 +141,15 @@ func announce(log *slog.Logger, cfg *config.Config, s *server.Server, took time.
 		log.Warn("no clientPort is configured: the server runs and listens on nothing")
 		return
 	}
-	log.Info("serving", "address", addr, "connect", "paddock cli -server "+addr.String()+" ls /", "ready_in", took.Round(time.Millisecond))
+	log.Info("serving", "address", addr, "connect", "paddock cli -server "+reachable(addr)+" ls /", "ready_in", took.Round(time.Millisecond))
+}
+
+// reachable is addr as a client on this machine would have it.
+func reachable(addr net.Addr) string {
+	if t, ok := addr.(*net.TCPAddr); ok && t.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(t.Port))
+	}
+	return addr.String()
 }
 
 // startError gives a failed start the exit status that Apache's scripts know.
