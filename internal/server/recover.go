@@ -5,6 +5,7 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"paddock/internal/replica"
 	"paddock/internal/storage"
@@ -19,7 +20,8 @@ func recoverTree(store *storage.Store, t *tree.Tree, log *slog.Logger) (storage.
 	in := &sink{Loader: load, log: log}
 	rec, err := store.Recover(in)
 	if err == nil && rec.Untrusted {
-		err = fmt.Errorf("%s is empty and db.autocreate=false: create an empty file %q in it if this is meant to be a new database", store.LogDir(), "initialize")
+		err = fmt.Errorf("%s is empty and db.autocreate=false: create an empty file %s if this is meant to be a new database",
+			store.LogDir(), filepath.Join(filepath.Dir(store.LogDir()), "initialize"))
 	}
 	if err != nil {
 		load.Close()
