@@ -5,10 +5,10 @@
 //
 //	Serve     a frame of a client: which operation, may it be served now       serve.go, ops.go
 //	  read    answered at once from the tree, on the reader's goroutine        read.go
-//	  write   prepare: checked against the tree and the proposals in flight,   prepare*.go, inflight.go
+//	  write   prepare: checked against the tree and the proposals in flight,   prepare.go, inflight.go
 //	          turned into a settled transaction with its zxid
-//	          propose: handed to the Replicator, which calls Committed with
-//	          batches of durable transactions, in order                        commit.go
+//	          propose: handed to the Replicator, which calls Commit with
+//	          batches of durable transactions, in order
 //	          apply: tree moved on, events queued, replies queued              apply.go
 //
 // Replies leave in the order of the requests (queue.go). A read waits only for
