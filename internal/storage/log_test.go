@@ -696,3 +696,39 @@ func BenchmarkAppendSync(b *testing.B) {
 		})
 	}
 }
+
+// TestCrashAfterKill kills a server between a write and its sync, so that the
+// next one recovers it from the system's memory and goes on. Then the power
+// fails: what the second server built on must be there.
+func TestCrashAfterKill(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		named bool // the first log's name was durable
+	}{{"unsynced entries", true}, {"an unsynced log", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			m := vfs.NewMem()
+			s := started(t, testOptions(m))
+			if c.named {
+				appendTxns(t, s, 1, 1)
+			}
+			first := s.Log().LastZxid() + 1
+			var b Batch
+			b.Add(testTxn(first))
+			if err := s.Log().Append(&b); err != nil {
+				t.Fatal(err)
+			}
+
+			tree := newMapTree()
+			killed := mustOpen(t, testOptions(m))
+			if _, err := killed.Recover(tree); err != nil {
+				t.Fatal(err)
+			}
+			appendTxns(t, killed, first+1, 1)
+
+			tree = newMapTree()
+			if r := mustRecover(t, m.CrashClone(nil), tree); r.LastZxid != first+1 {
+				t.Errorf("after the power cut: %+v, want zxid %s", r, first+1)
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"paddock/internal/vfs"
@@ -61,7 +62,10 @@ func (r *recovery) run() error {
 	if err := r.replay(); err != nil {
 		return err
 	}
-	return r.tidy()
+	if err := r.tidy(); err != nil {
+		return err
+	}
+	return r.harden()
 }
 
 func (r *recovery) makePlan() error {
@@ -286,4 +290,44 @@ func (s *Store) cut(path string, size int64) error {
 		err = e
 	}
 	return err
+}
+
+// harden makes durable what was read. A server that was killed leaves writes
+// that are in the system's memory only, names too. They are served from here
+// on, and what is acknowledged next is built on them; if the power failed then,
+// a log without its beginning would be left.
+func (r *recovery) harden() error {
+	s := r.store
+	if !s.opt.ForceSync {
+		return nil
+	}
+	var paths []string
+	if r.out.Snapshot != "" {
+		paths = append(paths, r.out.Snapshot)
+	}
+	for _, f := range r.plan.From(r.from) {
+		if !slices.Contains(r.out.Removed, f.Path) {
+			paths = append(paths, f.Path)
+		}
+	}
+	for _, path := range paths {
+		if err := s.harden(path); err != nil {
+			return fmt.Errorf("storage: syncing what was recovered: %w", err)
+		}
+	}
+	for _, dir := range []string{s.logDir, s.snapDir} {
+		if err := s.fs.SyncDir(dir); err != nil {
+			return fmt.Errorf("storage: syncing what was recovered: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) harden(path string) error {
+	h, err := vfs.Open(s.fs, path)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return h.Datasync()
 }
