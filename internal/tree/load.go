@@ -82,8 +82,8 @@ func (l *Loader) LoadNode(path, data []byte, aclKey int64, st *proto.StatPersist
 		t.putChild(0, "", "", data, id, st)
 		return nil
 	}
-	if path[0] != '/' {
-		return fmt.Errorf("path %q does not begin with a slash", path)
+	if path[0] != '/' || path[len(path)-1] == '/' {
+		return fmt.Errorf("path %q does not begin with a slash, or ends with one", path)
 	}
 	p := string(path)
 	up, name := Split(p)
