@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,7 @@ type Server struct {
 	single *replica.Single
 	port   *conn.Server // nil when the configuration names no client port
 	fatal  chan error
+	unlock func()
 	closed sync.Once
 	err    error
 }
@@ -83,6 +85,14 @@ func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (
 	if s.store, err = storage.Open(storageOptions(cfg, log, opt.FS)); err != nil {
 		return err
 	}
+	if err := s.lockDirs(opt.FS); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.unlock()
+		}
+	}()
 	s.tree = tree.New()
 	s.tree.OnQuota(quotaLog(log))
 	if s.Recovered, err = recoverTree(s.store, s.tree, log); err != nil {
@@ -104,6 +114,25 @@ func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (
 		HandshakeTimeout: cfg.SessionlessTimeout, KeepAlive: cfg.TCPKeepAlive, FourLetter: words.FourLetter,
 	})
 	go s.port.Serve()
+	return nil
+}
+
+// lockDirs takes the data directories for this process. A file system that is
+// not the system's own needs no lock.
+func (s *Server) lockDirs(fs vfs.FS) error {
+	s.unlock = func() {}
+	if fs != nil {
+		return nil
+	}
+	for _, dir := range slices.Compact([]string{s.cfg.DataDir, s.cfg.DataLogDir}) {
+		unlock, err := lockDir(dir)
+		if err != nil {
+			s.unlock()
+			return err
+		}
+		before := s.unlock
+		s.unlock = func() { unlock(); before() }
+	}
 	return nil
 }
 
@@ -159,6 +188,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			s.port.Close(ctx)
 		}
 		s.tree.Close()
+		s.unlock()
 	})
 	return s.err
 }
