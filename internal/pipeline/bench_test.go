@@ -48,7 +48,7 @@ func (m *memoryLog) commit(p *Pipeline) {
 }
 
 // benchPipeline serves znodes from memory to one client.
-func benchPipeline(b *testing.B, znodes int) (*Pipeline, *memoryLog, *Client, []string) {
+func benchPipeline(b testing.TB, znodes int) (*Pipeline, *memoryLog, *Client, []string) {
 	authority, err := acl.New(acl.Options{DigestEnabled: true})
 	if err != nil {
 		b.Fatal(err)

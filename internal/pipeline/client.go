@@ -62,6 +62,8 @@ type Client struct {
 	head     *request
 	tail     *request
 	draining bool // a goroutine runs the reads at the head
+	reads    int  // requests in the queue that need no log
+	room     sync.Cond
 
 	out   Out
 	dirty bool // in the applier's list of clients to flush; applier only
@@ -71,6 +73,7 @@ type Client struct {
 // in the form of the ip scheme.
 func (p *Pipeline) NewClient(link Link, peer, peerIP string) *Client {
 	c := &Client{p: p, link: link, slot: p.slots.Add(1), Peer: peer, PeerIP: peerIP, Since: time.Now(), ready: make(chan struct{})}
+	c.room.L = &c.mu
 	ids := []acl.ID{{Scheme: "ip", ID: peerIP}}
 	c.ids.Store(&ids)
 	c.out.limit = p.opt.OutLimit

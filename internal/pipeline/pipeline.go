@@ -95,7 +95,8 @@ type Pipeline struct {
 
 	clientsMu sync.Mutex
 	clients   map[*Client]struct{}
-	retired   ConnStats // sums over connections that are gone
+	over      atomic.Bool // the log has failed
+	retired   ConnStats   // sums over connections that are gone
 
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -249,8 +250,14 @@ func (p *Pipeline) Abandon() {
 	p.prep.mu.Lock()
 	p.prep.closed = true
 	p.prep.mu.Unlock()
+	p.over.Store(true)
 	p.limits.abandon()
-	p.EachClient(func(c *Client) { c.link.Hangup("") })
+	p.EachClient(func(c *Client) {
+		c.mu.Lock()
+		c.room.Broadcast()
+		c.mu.Unlock()
+		c.link.Hangup("")
+	})
 }
 
 // Drain takes no more proposals and waits until those on their way are

@@ -67,13 +67,29 @@ func (c *Client) push(r *request) {
 	}
 	c.tail = r
 	c.waiting.Add(1)
+	if !r.isWrite {
+		c.reads++
+	}
 	c.startDrain()
+	for c.reads > readsQueued && !r.isWrite && !c.p.over.Load() {
+		c.room.Wait()
+	}
 	c.mu.Unlock()
 }
+
+// readsQueued is how many requests that need no log a client may have behind
+// its writes before it is read no further. It bounds what the applier may have
+// to run for one client before it can apply that client's next write.
+const readsQueued = 32
 
 // pop drops the head; c.mu is held. Its reply has been queued by now: a reader
 // that sees the queue empty may answer at once.
 func (c *Client) pop() {
+	if !c.head.isWrite {
+		if c.reads--; c.reads == readsQueued {
+			c.room.Signal()
+		}
+	}
 	if c.head = c.head.next; c.head == nil {
 		c.tail = nil
 	}
