@@ -53,7 +53,7 @@ func (f *jvmFlags) add(env string, words []string) {
 			i++
 			w += " " + words[i]
 		}
-		f.ignore(w)
+		f.ignore(printable(w))
 	}
 }
 

@@ -140,6 +140,7 @@ func FuzzLoad(f *testing.F) {
 	for _, g := range seedFiles(f) {
 		f.Add(g, "-Xmx1g -Dzookeeper.snapCount=5")
 	}
+	f.Add([]byte("clientPort=1\n"), "\"-Xa\nb\"") // a quoted line break
 	for _, r := range allRows() {
 		f.Add([]byte(r.key+"="+r.def+"\n"), "-D"+r.key+"=1")
 	}
