@@ -47,11 +47,9 @@ type touch struct {
 }
 
 // owned are the ephemeral znodes of one session that proposals in flight make
-// or change, some of them more than once.
-type owned struct {
-	paths   []string
-	touches int
-}
+// or change, some of them more than once: a path for each touch, in the order
+// of the queue.
+type owned struct{ paths []string }
 
 type undo struct {
 	path string
@@ -73,9 +71,9 @@ func (f *inflight) forget(applied proto.Zxid) {
 		}
 		f.queue[f.from].path = ""
 		if s := f.queue[f.from].owner; s != 0 {
-			if o := f.owned[s]; o.touches > 1 {
-				o.touches--
-			} else {
+			o := f.owned[s]
+			o.paths[0] = ""
+			if o.paths = o.paths[1:]; len(o.paths) == 0 {
 				delete(f.owned, s)
 			}
 		}
@@ -116,7 +114,6 @@ func (f *inflight) set(path string, s *state) {
 			f.owned[owner] = o
 		}
 		o.paths = append(o.paths, path)
-		o.touches++
 	}
 	f.queue = append(f.queue, t)
 }
