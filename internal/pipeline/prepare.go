@@ -4,7 +4,6 @@ package pipeline
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -395,24 +394,23 @@ func (x *prep) check(path string, version int32) (proto.OpCode, jute.Record, pro
 // in flight included.
 func (x *prep) closing() (proto.OpCode, jute.Record, proto.Code) {
 	paths := []string{}
+	end := func(p string) { // once: from then on it does not exist
+		paths = append(paths, p)
+		up, _ := tree.Split(p)
+		parent, node := x.get(up), x.get(p)
+		x.removed(p, up, &parent, &node)
+	}
 	for _, p := range x.v.Ephemerals(x.session) {
 		if s, ok := x.f.states[p]; !ok || s.exists && s.st.EphemeralOwner == x.session {
-			paths = append(paths, p)
+			end(p)
 		}
 	}
 	if o := x.f.owned[x.session]; o != nil {
 		for _, p := range o.paths {
-			s := x.f.states[p]
-			if s == nil || !s.exists || s.st.EphemeralOwner != x.session || slices.Contains(paths, p) {
-				continue
+			if s := x.f.states[p]; s != nil && s.exists && s.st.EphemeralOwner == x.session {
+				end(p)
 			}
-			paths = append(paths, p)
 		}
-	}
-	for _, p := range paths {
-		up, _ := tree.Split(p)
-		parent, node := x.get(up), x.get(p)
-		x.removed(p, up, &parent, &node)
 	}
 	return proto.OpCloseSession, &proto.CloseSessionTxn{Paths: paths}, proto.OK
 }
