@@ -31,11 +31,16 @@ import (
 
 // Options of a Single.
 type Options struct {
-	Logger        *slog.Logger
-	FlushDelay    time.Duration // how long a batch waits for company; 0 is not at all
-	FlushPoll     time.Duration // a batch that nothing joined for so long waits no more; 0 is FlushDelay
-	MaxBatch      int           // transactions that end that wait; 0 is none
-	SnapRetain    int
+	Logger     *slog.Logger
+	FlushDelay time.Duration // how long a batch waits for company; 0 is not at all
+	FlushPoll  time.Duration // a batch that nothing joined for so long waits no more; 0 is FlushDelay
+	MaxBatch   int           // transactions that end that wait; 0 is none
+	SnapRetain int
+	// SnapExact takes a snapshot whenever the log asks for one. Otherwise a tree
+	// of more znodes than that waits for as many transactions as it has znodes:
+	// to write all of it costs as much as so many transactions do.
+	SnapExact     bool
+	SinceSnapshot int           // transactions that recovery has found after the last one
 	PurgeInterval time.Duration // 0 is never
 	// OnFatal is told once that the log has failed: nothing is acknowledged
 	// from then on.
@@ -56,6 +61,7 @@ type Single struct {
 	closed bool
 	wake   chan struct{} // capacity 1: cur has become worth writing
 
+	since    int           // transactions since the last snapshot; writer only
 	snapshot chan struct{} // capacity 1: one is due
 	stop     chan struct{}
 	done     sync.WaitGroup // writer
@@ -72,7 +78,7 @@ type batch struct {
 // NewSingle returns the Replicator of pipe on store, whose log nobody else
 // uses. It works until Close.
 func NewSingle(store *storage.Store, t *tree.Tree, pipe *pipeline.Pipeline, opt Options) *Single {
-	s := &Single{opt: opt, store: store, log: store.Log(), tree: t, pipe: pipe, cur: new(batch),
+	s := &Single{opt: opt, since: opt.SinceSnapshot, store: store, log: store.Log(), tree: t, pipe: pipe, cur: new(batch),
 		wake: make(chan struct{}, 1), snapshot: make(chan struct{}, 1), stop: make(chan struct{})}
 	s.done.Add(1)
 	go s.write()
@@ -154,7 +160,8 @@ func (s *Single) write() {
 		if !s.commit(b) {
 			return
 		}
-		if s.log.WantsSnapshot() {
+		if s.log.WantsSnapshot() && s.worthSnapshot() {
+			s.since = 0
 			s.log.Roll()
 			select {
 			case s.snapshot <- struct{}{}:
@@ -202,8 +209,18 @@ func (s *Single) commit(b *batch) bool {
 		return false
 	}
 	s.pipe.Commit(b.proposals)
+	s.since += len(b.proposals)
 	s.recycle(b)
 	return true
+}
+
+func (s *Single) worthSnapshot() bool {
+	if s.opt.SnapExact {
+		return true
+	}
+	v := s.tree.View(0)
+	defer v.Close()
+	return s.since >= v.Nodes()
 }
 
 // fail stops everything: a server that cannot write its log must not answer.

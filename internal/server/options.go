@@ -42,6 +42,16 @@ func storageOptions(cfg *config.Config, log *slog.Logger, fs vfs.FS) storage.Opt
 	}
 }
 
+// exactSnapshots: whoever sets the distance between snapshots gets it.
+func exactSnapshots(cfg *config.Config) bool {
+	for _, key := range []string{"snapCount", "snapSizeLimitInKb"} {
+		if _, ok := cfg.Given[key]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // outLimit bounds what waits for a client that does not read. It leaves room
 // for the replies to one burst of the largest reads.
 func outLimit(cfg *config.Config) int { return max(64<<20, 8*int(cfg.JuteMaxBuffer)) }

@@ -102,7 +102,7 @@ func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (
 	s.pipe = pipeline.New(s.tree, pipelineOptions(cfg, log, authority))
 	s.single = replica.NewSingle(s.store, s.tree, s.pipe, replica.Options{
 		Logger: log, FlushDelay: cfg.FlushDelay, FlushPoll: cfg.MaxWriteQueuePollTime, MaxBatch: cfg.MaxBatchSize,
-		SnapRetain: cfg.SnapRetainCount, PurgeInterval: cfg.PurgeInterval, OnFatal: s.fail,
+		SnapExact: exactSnapshots(cfg), SinceSnapshot: s.Recovered.TxnsSinceSnapshot, SnapRetain: cfg.SnapRetainCount, PurgeInterval: cfg.PurgeInterval, OnFatal: s.fail,
 	})
 	s.pipe.Start(s.single)
 	if ln == nil {

@@ -17,6 +17,7 @@ import (
 // All methods belong to the tree's writer, but bytes, which readers may call
 // under the read lock.
 type arena struct {
+	mem     *memory
 	regions [][]byte
 	free    [classCount]ref // head of each class's list; a free block's first 4 bytes name the next
 	run     [classCount]run
@@ -91,7 +92,7 @@ func (a *arena) newRun(size int) run {
 		if len(a.regions) >= 1<<15 {
 			panic("tree: 32 GiB of names and data are in memory, more cannot be addressed")
 		}
-		a.regions = append(a.regions, reserve(regionBytes))
+		a.regions = append(a.regions, a.mem.get(regionBytes))
 		a.next = 0
 		if len(a.regions) == 1 {
 			a.next = unit // ref 0 is none
@@ -152,11 +153,4 @@ func (a *arena) bytes(r ref, n int) []byte {
 // sameBlock tells whether a block of size old can hold size n as it stands.
 func sameBlock(old, n int) bool {
 	return old > 0 && n > 0 && old <= maxBlock && n <= maxBlock && class(old) == class(n)
-}
-
-func (a *arena) close() {
-	for _, r := range a.regions {
-		release(r)
-	}
-	*a = arena{}
 }

@@ -74,7 +74,8 @@ func TestArena(t *testing.T) {
 		return int64(classBytes(class(n)))
 	}
 	var (
-		a    arena
+		mem  memory
+		a    = arena{mem: &mem}
 		live []block
 		used int64
 	)
@@ -120,9 +121,9 @@ func TestArena(t *testing.T) {
 			t.Errorf("large slot %d holds on to %d bytes", i, len(b))
 		}
 	}
-	a.close()
-	if len(a.regions) != 0 || regions == 0 {
-		t.Errorf("%d regions, then %d", regions, len(a.regions))
+	mem.close()
+	if len(mem.extents) != 0 || regions == 0 {
+		t.Errorf("%d regions, then %d extents", regions, len(mem.extents))
 	}
 }
 
@@ -130,8 +131,9 @@ func TestArena(t *testing.T) {
 func TestArenaReuse(t *testing.T) {
 	for _, n := range []int{1, 16, 17, 256, 257, 5000, maxBlock, maxBlock + 1, 1 << 20} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			var a arena
-			defer a.close()
+			var mem memory
+			defer mem.close()
+			a := arena{mem: &mem}
 			first, second := a.alloc(n), a.alloc(n)
 			if first == second || first == 0 || second == 0 {
 				t.Fatalf("blocks %x and %x", first, second)

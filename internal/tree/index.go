@@ -9,7 +9,7 @@ import "unsafe"
 // slow, however large the tree. Chains run through node.hnext.
 type index struct {
 	chunks [][]Ref
-	raw    [][]byte
+	mem    *memory
 	mask   uint32 // buckets at the start of this doubling, minus 1
 	split  uint32 // next bucket to split
 	count  uint32
@@ -21,12 +21,12 @@ const (
 )
 
 // newIndex returns an index with room for count znodes before it grows.
-func newIndex(count int) index {
+func newIndex(mem *memory, count int) index {
 	buckets := bucketChunk
-	for buckets < count {
+	for buckets < 2*count {
 		buckets *= 2
 	}
-	x := index{mask: uint32(buckets - 1)}
+	x := index{mem: mem, mask: uint32(buckets - 1)}
 	for range buckets / bucketChunk {
 		x.addChunk()
 	}
@@ -34,16 +34,8 @@ func newIndex(count int) index {
 }
 
 func (x *index) addChunk() {
-	b := reserve(bucketChunk * int(unsafe.Sizeof(Ref(0))))
-	x.raw = append(x.raw, b)
+	b := x.mem.get(bucketChunk * int(unsafe.Sizeof(Ref(0))))
 	x.chunks = append(x.chunks, unsafe.Slice((*Ref)(unsafe.Pointer(unsafe.SliceData(b))), bucketChunk))
-}
-
-func (x *index) close() {
-	for _, b := range x.raw {
-		release(b)
-	}
-	*x = index{}
 }
 
 func (x *index) bucket(h uint32) *Ref {
@@ -58,7 +50,8 @@ func (x *index) insert(s *slabs, r Ref) {
 	n := s.node(r)
 	b := x.bucket(n.hash)
 	n.hnext, *b = *b, r
-	if x.count++; x.count > x.mask+1+x.split {
+	// Half full: a chain that a lookup has to follow costs a cache miss a znode.
+	if x.count++; x.count > (x.mask+1+x.split)/2 {
 		x.grow(s)
 	}
 }

@@ -15,10 +15,10 @@ func TestIndex(t *testing.T) {
 		t.Run(fmt.Sprintf("room for %d", room), func(t *testing.T) {
 			const inserts = 200_000
 			rng := rand.New(rand.NewPCG(5, 6))
-			var s slabs
-			defer s.close()
-			x := newIndex(room)
-			defer x.close()
+			var mem memory
+			defer mem.close()
+			s := slabs{mem: &mem}
+			x := newIndex(&mem, room)
 			has := func(h uint32, r Ref) bool {
 				for k := *x.bucket(h); k != 0; k = s.node(k).hnext {
 					if k == r {

@@ -36,7 +36,7 @@ func (l *Loader) Reset() {
 // Expect says how many bytes the snapshot to come has, so that the index need
 // not grow under it.
 func (l *Loader) Expect(snapshotBytes int64) {
-	const bytesPerZnode = 128 // few are smaller in a file
+	const bytesPerZnode = 160 // few are much smaller in a file
 	l.expect = int(min(snapshotBytes/bytesPerZnode, 16<<20))
 }
 

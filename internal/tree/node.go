@@ -57,7 +57,7 @@ const (
 // slabs hold the nodes. A node never moves.
 type slabs struct {
 	chunks [][]node
-	raw    [][]byte
+	mem    *memory
 	next   Ref // first node never used
 	free   Ref // chain of nodes to use again
 	live   int
@@ -77,8 +77,7 @@ func (s *slabs) alloc() Ref {
 		s.next = rootRef
 	}
 	if int(s.next>>slabShift) == len(s.chunks) {
-		b := reserve(slabNodes * int(unsafe.Sizeof(node{})))
-		s.raw = append(s.raw, b)
+		b := s.mem.get(slabNodes * int(unsafe.Sizeof(node{})))
 		s.chunks = append(s.chunks, unsafe.Slice((*node)(unsafe.Pointer(unsafe.SliceData(b))), slabNodes))
 	}
 	r := s.next
@@ -91,13 +90,6 @@ func (s *slabs) release(r Ref) {
 	n := s.node(r)
 	*n = node{hnext: s.free}
 	s.free = r
-}
-
-func (s *slabs) close() {
-	for _, b := range s.raw {
-		release(b)
-	}
-	*s = slabs{}
 }
 
 // Digest arithmetic (storage-format.md section 8): a znode's digest is the

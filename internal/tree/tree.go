@@ -15,7 +15,7 @@
 //	slabs: Ref → node, 128 bytes      (outside the collector's heap)
 //	arena: node.block → name ++ data  (likewise)
 //
-// A znode costs 128 bytes, its name and data rounded up to their block, and 4
+// A znode costs 128 bytes, its name and data rounded up to their block, and 8
 // bytes of index; the garbage collector sees none of it.
 package tree
 
@@ -36,6 +36,7 @@ type Tree struct {
 	zxid       proto.Zxid
 	digest     uint64 // sum over the znodes
 	dataBytes  int64  // paths and data, as the approximate data size
+	mem        memory
 	nodes      slabs
 	index      index
 	arena      arena
@@ -67,9 +68,10 @@ func New() *Tree {
 
 // clear forgets everything and makes room for an index of count znodes.
 func (t *Tree) clear(count int) {
-	t.close()
+	t.mem.close()
+	t.nodes, t.arena = slabs{mem: &t.mem}, arena{mem: &t.mem}
 	t.zxid, t.digest, t.dataBytes, t.ephCount = 0, 0, 0, 0
-	t.index, t.acls = newIndex(count), newACLs()
+	t.index, t.acls = newIndex(&t.mem, count), newACLs()
 	t.sessions = map[int64]int32{}
 	t.ephemerals = map[int64]map[Ref]struct{}{}
 	t.containers = map[Ref]struct{}{}
@@ -80,13 +82,7 @@ func (t *Tree) clear(count int) {
 func (t *Tree) Close() {
 	t.lock.lock()
 	defer t.lock.unlock()
-	t.close()
-}
-
-func (t *Tree) close() {
-	t.nodes.close()
-	t.arena.close()
-	t.index.close()
+	t.mem.close()
 }
 
 // View is the tree as of one zxid. Bytes it returns are valid until Close.
