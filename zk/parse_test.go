@@ -31,6 +31,9 @@ func TestParseServers(t *testing.T) {
 		{"a:0", "", "", "1..65535"},
 		{"a:65536", "", "", "1..65535"},
 		{"a:http", "", "", "1..65535"},
+		{"[ ::1]", "", "", "no spaces and no brackets"},
+		{"[[::1]", "", "", "no spaces and no brackets"},
+		{"a b:1", "", "", "no spaces and no brackets"},
 		{"a/app/", "", "", "must not end"},
 		{"a/app//x", "", "", "empty node name"},
 	}
@@ -49,7 +52,7 @@ func TestParseServers(t *testing.T) {
 }
 
 func FuzzParseServers(f *testing.F) {
-	for _, s := range []string{"h", "a:1,b:2/app", "[::1]:2181", "a//", "[:", ",", "a:/\x00"} {
+	for _, s := range []string{"h", "a:1,b:2/app", "[::1]:2181", "a//", "[:", ",", "a:/\x00", "[\v1]", "[[x]", "a b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const defaultPort = "2181"
@@ -57,6 +58,9 @@ func parseServer(h string) (string, error) {
 	}
 	if host == "" {
 		return "", fmt.Errorf("%q: no host", h)
+	}
+	if strings.ContainsFunc(host, func(r rune) bool { return r == '[' || r == ']' || unicode.IsSpace(r) }) {
+		return "", fmt.Errorf("%q: a host has no spaces and no brackets in it", h)
 	}
 	if port == "" {
 		port = defaultPort
