@@ -23,6 +23,12 @@ func TestPowerCut(t *testing.T) {
 	w.Filler = 300
 	disk := vfs.NewMem()
 	kinds := map[string]int{}
+	logDir := []string{"/data", "/logs"}[rng.IntN(2)]
+	draw := func() map[string]string {
+		set := settings(rng)
+		set["dataLogDir"] = logDir
+		return set
+	}
 	n := rounds(t, 60, 20, 3)
 	for round := range n {
 		changes := 1 + rng.IntN(30)
@@ -30,7 +36,7 @@ func TestPowerCut(t *testing.T) {
 			changes = 1 + rng.IntN(1500)
 		}
 		fsys := NewPowerFS(disk, changes, rng.IntN(2) == 0)
-		s, err := start(fsys, "/data", settings(rng), true)
+		s, err := start(fsys, "/data", draw(), true)
 		switch {
 		case err == nil:
 			report(t, w.Ledger.Settle(DumpTree(s.Tree())))
@@ -49,7 +55,7 @@ func TestPowerCut(t *testing.T) {
 		fsys.Crash()
 		disk = afterCrash(rng, disk, kinds)
 	}
-	s, err := start(disk, "/data", settings(rng), true)
+	s, err := start(disk, "/data", draw(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
