@@ -129,7 +129,7 @@ func standaloneTable() []section {
 		}},
 		{title: "Storage", rows: []row{
 			{key: "snapCount", kind: number, def: "100000", lo: 2, raise: true, bind: func(c *Config) any { return &c.SnapCount },
-				doc: "Transactions between snapshots; the actual number is drawn between half and all of it. Where it is not set, a tree with more znodes than that waits for as many transactions as it has znodes."},
+				doc: "Transactions between snapshots; the actual number is drawn between half and all of it. Where it is not set, a large tree waits for half as many transactions as it has znodes."},
 			{key: "snapSizeLimitInKb", kind: size, unit: kib, def: "4194304", lo: any32, hi: largestK, floor: true, bind: func(c *Config) any { return &c.SnapSizeLimit },
 				doc: "KiB of log between snapshots; 0 or less is off."},
 			{key: "txnLogSizeLimitInKb", kind: size, unit: kib, def: "-1", lo: any32, hi: largestK, floor: true, bind: func(c *Config) any { return &c.TxnLogSizeLimit },

@@ -36,9 +36,9 @@ type Options struct {
 	FlushPoll  time.Duration // a batch that nothing joined for so long waits no more; 0 is FlushDelay
 	MaxBatch   int           // transactions that end that wait; 0 is none
 	SnapRetain int
-	// SnapExact takes a snapshot whenever the log asks for one. Otherwise a tree
-	// of more znodes than that waits for as many transactions as it has znodes:
-	// to write all of it costs as much as so many transactions do.
+	// SnapExact takes a snapshot whenever the log asks for one. Otherwise a large
+	// tree waits for half as many transactions as it has znodes: to write all of
+	// it costs about as much as they do, and so does to replay them.
 	SnapExact     bool
 	SinceSnapshot int           // transactions that recovery has found after the last one
 	PurgeInterval time.Duration // 0 is never
@@ -220,7 +220,7 @@ func (s *Single) worthSnapshot() bool {
 	}
 	v := s.tree.View(0)
 	defer v.Close()
-	return s.since >= v.Nodes()
+	return s.since >= v.Nodes()/2
 }
 
 // fail stops everything: a server that cannot write its log must not answer.

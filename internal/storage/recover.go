@@ -145,7 +145,11 @@ func (r *recovery) load() error {
 	}
 	for _, f := range r.plan.Load {
 		if e, ok := r.sink.(Expecter); ok {
-			e.Expect(f.Size)
+			size := f.Size
+			for _, l := range r.plan.From(f.Zxid) {
+				size += l.Size
+			}
+			e.Expect(size)
 		}
 		info, err := ReadSnapshot(r.store.fs, f.Path, r.store.opt.MaxBuffer, r.sink)
 		if err == nil {

@@ -69,9 +69,9 @@ type Sink interface {
 	Replay(t *proto.Txn) error
 }
 
-// Expecter is a Sink that wants to know the size of the file before a snapshot
-// comes.
-type Expecter interface{ Expect(snapshotBytes int64) }
+// Expecter is a Sink that wants to know before a snapshot comes how many bytes it
+// and the logs after it have.
+type Expecter interface{ Expect(bytes int64) }
 
 // SnapDigest is the digest section of a snapshot: the tree's digest after Zxid.
 type SnapDigest struct {

@@ -33,11 +33,11 @@ func (l *Loader) Reset() {
 	*l = Loader{Writer: l.Writer, keys: map[int64]aclID{-1: openACL}}
 }
 
-// Expect says how many bytes the snapshot to come has, so that the index need
-// not grow under it.
-func (l *Loader) Expect(snapshotBytes int64) {
+// Expect says how many bytes the snapshot to come and the logs after it have,
+// so that the index need not grow under them.
+func (l *Loader) Expect(bytes int64) {
 	const bytesPerZnode = 160 // few are much smaller in a file
-	l.expect = int(min(snapshotBytes/bytesPerZnode, 16<<20))
+	l.expect = int(min(bytes/bytesPerZnode, 16<<20))
 }
 
 func (l *Loader) begin() {
