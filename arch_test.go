@@ -58,6 +58,7 @@ var mayStart = map[string]string{
 	"internal/conn Server.Close":  "waits for all connections with a deadline",
 
 	"internal/pipeline Pipeline.Start":    "expiry of sessions; the reaper of containers",
+	"internal/pipeline limits.drain":      "an end of the context ends the wait for the last requests",
 	"internal/pipeline Client.startDrain": "reads that had to wait behind a write",
 
 	"internal/replica NewSingle": "flush and commit; snapshots; purge",

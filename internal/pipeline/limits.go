@@ -3,6 +3,7 @@
 package pipeline
 
 import (
+	"context"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,8 @@ type limits struct {
 	largeFrom      int
 	largeMax       int64
 	large          atomic.Int64 // bytes of large requests on their way
+
+	draining atomic.Bool // somebody waits for the last of them
 
 	mu   sync.Mutex
 	room *sync.Cond // outstanding has fallen
@@ -80,16 +83,36 @@ func (l *limits) wait(n int64) {
 	l.mu.Unlock()
 }
 
+// drain blocks until no request is on its way, or ctx ends. New ones must have
+// been stopped.
+func (l *limits) drain(ctx context.Context) {
+	// Set before outstanding is looked at; done looks in the other order, so one
+	// of the two sees the other.
+	l.draining.Store(true)
+	defer context.AfterFunc(ctx, l.wake)()
+	l.mu.Lock()
+	for l.outstanding.Load() > 0 && ctx.Err() == nil {
+		l.room.Wait()
+	}
+	l.mu.Unlock()
+}
+
+// wake lets all who wait look again. Under mu, so that nobody is between his
+// look and his sleep.
+func (l *limits) wake() {
+	l.mu.Lock()
+	l.room.Broadcast()
+	l.mu.Unlock()
+}
+
 // done counts a batch of applied transactions out.
 func (l *limits) done(batch []Proposal) {
 	before := l.outstanding.Add(-int64(len(batch))) + int64(len(batch))
 	for i := range batch {
 		l.release(batch[i].req)
 	}
-	if l.outstandingMax > 0 && before >= l.outstandingMax || l.throttleMax > 0 && before >= l.throttleMax {
-		l.mu.Lock()
-		l.room.Broadcast()
-		l.mu.Unlock()
+	if l.outstandingMax > 0 && before >= l.outstandingMax || l.throttleMax > 0 && before >= l.throttleMax || l.draining.Load() {
+		l.wake()
 	}
 }
 
@@ -103,9 +126,7 @@ func (l *limits) release(r *request) {
 // abandon lets everybody who waits go: nothing will be applied any more.
 func (l *limits) abandon() {
 	l.outstanding.Store(-1 << 40)
-	l.mu.Lock()
-	l.room.Broadcast()
-	l.mu.Unlock()
+	l.wake()
 }
 
 // TokenBucket limits the rate of new connections (client-protocol.md section

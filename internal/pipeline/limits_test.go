@@ -3,10 +3,61 @@
 package pipeline
 
 import (
+	"context"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 )
+
+// TestDrain: it waits for all that is on its way, takes nothing more, and no
+// longer than its context or the log lives.
+func TestDrain(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		end  func(r *rig, cancel func())
+	}{
+		{"the last is applied", func(r *rig, _ func()) { r.commit(1) }},
+		{"the context ends", func(_ *rig, cancel func()) { cancel() }},
+		{"the log fails", func(r *rig, _ func()) { r.p.Abandon() }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, nil)
+				w := r.connect()
+				for _, p := range []string{"/a", "/b"} {
+					s := mk(p, 0)
+					w.send(s.op, s.rec)
+				}
+				w.end()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				done := false
+				go func() { r.p.Drain(ctx); done = true }()
+				synctest.Wait()
+				r.commit(1)
+				synctest.Wait()
+				if done {
+					t.Fatal("it ended with a request on its way")
+				}
+				s := mk("/c", 0)
+				w.send(s.op, s.rec)
+				w.end()
+				if len(r.flight) != 1 {
+					t.Fatalf("%d requests are in flight, want only the one that was sent before", len(r.flight))
+				}
+				tc.end(r, cancel)
+				synctest.Wait()
+				if !done {
+					t.Fatal("it still waits")
+				}
+			})
+		})
+	}
+	t.Run("nothing is on its way", func(t *testing.T) {
+		newRig(t, nil).p.Drain(t.Context())
+	})
+}
 
 func TestTokenBucket(t *testing.T) {
 	const ms = time.Millisecond

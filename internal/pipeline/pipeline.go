@@ -266,7 +266,5 @@ func (p *Pipeline) Drain(ctx context.Context) {
 	p.prep.mu.Lock()
 	p.prep.closed = true
 	p.prep.mu.Unlock()
-	for p.limits.outstanding.Load() > 0 && ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
+	p.limits.drain(ctx)
 }
