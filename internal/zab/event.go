@@ -41,6 +41,12 @@ type Notified struct {
 	Config *quorum.Config
 }
 
+// Reachable says that the election connection to a member has come up or gone.
+type Reachable struct {
+	Sid int64
+	Up  bool
+}
+
 // LinkUp is a new connection: of a learner that dialled this leader, or the one
 // that Out.Dial asked for.
 type LinkUp struct {
@@ -115,17 +121,18 @@ type Barrier struct {
 // HandOver asks a leader to make its most advanced follower the next leader.
 type HandOver struct{}
 
-func (Tick) event()     {}
-func (Notified) event() {}
-func (LinkUp) event()   {}
-func (LinkDown) event() {}
-func (Received) event() {}
-func (Saved) event()    {}
-func (Restored) event() {}
-func (Probed) event()   {}
-func (Propose) event()  {}
-func (Barrier) event()  {}
-func (HandOver) event() {}
+func (Tick) event()      {}
+func (Notified) event()  {}
+func (Reachable) event() {}
+func (LinkUp) event()    {}
+func (LinkDown) event()  {}
+func (Received) event()  {}
+func (Saved) event()     {}
+func (Restored) event()  {}
+func (Probed) event()    {}
+func (Propose) event()   {}
+func (Barrier) event()   {}
+func (HandOver) event()  {}
 
 // Out is what the driver is to do. It executes the fields in the order they
 // are declared in, and steps no other event in between. It is valid until the
@@ -205,9 +212,11 @@ type Restore struct {
 	// appended.
 	Link LinkID
 	// Zxid is the SNAP's, or, with Link 0, where the log is to be cut: all after it
-	// goes, snapshots that hold more too, and the tree is loaded again from disk
-	// if it was past it.
+	// goes, snapshots that hold more too.
 	Zxid proto.Zxid
+	// Reload, with Link 0: the tree holds what the log is not to have, and is
+	// loaded again from disk after the cut. Without it the tree stays.
+	Reload bool
 }
 
 // DiskOp is one operation on the log, the epoch files or the snapshots. One
@@ -216,7 +225,8 @@ type DiskOp struct {
 	Append        []Entry // to the log
 	AcceptedEpoch *int64
 	CurrentEpoch  *int64
-	Snapshot      bool // of the tree, as of all commits so far, durable
+	Snapshot      bool        // of the tree, as of all commits so far, durable
+	Truncate      *proto.Zxid // the log, as Restore does, without a look at the tree
 }
 
 // Vote is an election message to a member.

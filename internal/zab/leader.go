@@ -1,0 +1,551 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package zab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"paddock/internal/quorum"
+	"paddock/jute"
+	"paddock/proto"
+)
+
+// leader is a peer's part while it leads, or tries to (sections 5.2, 6, 8, 10.2).
+//
+//	discovery        FOLLOWERINFO of a quorum   the new epoch is theirs + 1, and saved
+//	                 ACKEPOCH of a quorum       nobody in it knows more than this leader
+//	synchronisation  each learner is brought to the leader's history, ending with
+//	                 NEWLEADER; once a quorum has acknowledged that, the whole
+//	                 history is committed
+//	broadcast        UPTODATE; proposals, acks, commits
+type leader struct {
+	p        *Peer
+	phaseEnd time.Duration // of discovery and synchronisation together with each step
+
+	candidate   int64 // the new epoch so far
+	frozen      bool  // a quorum has said what it has accepted: candidate is the new epoch
+	epochSaved  bool  // acceptedEpoch is durable
+	ackFrozen   bool  // a quorum has accepted the new epoch
+	synchronise bool  // currentEpoch is durable: learners may be brought up to date
+	serving     bool
+	mute        bool // another server is to lead: nothing more is committed
+	leaving     bool // handing over: nothing more is proposed
+
+	history  proto.Zxid // the last transaction when this reign began
+	proposed proto.Zxid // last of this reign, epoch:0 before the first
+
+	learners []*learnerLink // in the order they came
+	byLink   map[LinkID]*learnerLink
+	unnamed  int64 // sids handed to learners without one, falling from -1
+
+	old      *quorum.Config // of the membership before a reconfig that was committed
+	oldUpTo  proto.Zxid     // whose quorum proposals up to here need as well
+	reconfig proto.Zxid     // the pending reconfig; 0: none
+
+	halfTicks uint64
+	nextPing  time.Duration
+
+	round    uint64 // of pings
+	barriers []barrier
+}
+
+// barrier waits until zxid is committed and a quorum has answered a ping of
+// round.
+type barrier struct {
+	Barrier
+	zxid  proto.Zxid
+	round uint64
+}
+
+type learnerStage uint8
+
+const (
+	isNew    learnerStage = iota // nothing heard
+	hasInfo                      // FOLLOWERINFO
+	hasEpoch                     // ACKEPOCH
+	inSync                       // sent NEWLEADER
+	hasAcked                     // acknowledged it
+	isServed                     // sent UPTODATE
+)
+
+// learnerLink is a learner as its leader knows it.
+type learnerLink struct {
+	link     LinkID
+	sid      int64
+	observer bool
+	stage    learnerStage
+
+	hasEpochNow bool // it counts for the new epoch
+	last        proto.Zxid
+	probing     bool
+	forward     bool       // proposals and commits go to it
+	sentUpTo    proto.Zxid // the last transaction sent
+	acked       proto.Zxid
+
+	heard    time.Duration
+	deadline time.Duration // until when it counts as synced
+	tracked  proto.Zxid    // a proposal whose ack is awaited
+	since    time.Duration
+	tracks   proto.Zxid // the last proposal sent
+
+	rounds    []uint64 // pings sent and not answered
+	confirmed uint64
+}
+
+func newLeader(p *Peer) *leader {
+	return &leader{p: p, byLink: map[LinkID]*learnerLink{}, candidate: p.accepted + 1, history: p.last}
+}
+
+// start begins discovery, once this peer is known to lead.
+func (l *leader) start() {
+	l.phaseEnd = l.p.now + l.p.opt.init()
+	// All that is logged here is the history of the new epoch, and is sent as
+	// committed to those who lack it; so it counts as the window from here on.
+	for _, e := range l.p.pending {
+		l.p.window.add(e)
+	}
+	l.checkInfos()
+}
+
+// leave closes all links.
+func (l *leader) leave() {
+	for _, f := range l.learners {
+		l.p.close(f.link, "this server leads no more")
+	}
+	for _, b := range l.barriers {
+		if b.Link == 0 {
+			l.p.out.Failed = append(l.p.out.Failed, b.Token)
+		}
+	}
+}
+
+// quorums tells whether the voters for which in is true, and this server,
+// decide: in the committed membership, and in one that is proposed.
+func (l *leader) quorums(in func(f *learnerLink) bool) bool {
+	has := func(sid int64) bool {
+		if sid == l.p.sid {
+			return true
+		}
+		for _, f := range l.learners {
+			if f.sid == sid && !f.observer && in(f) {
+				return true
+			}
+		}
+		return false
+	}
+	return l.p.committed.Quorum(has) && (l.p.seen == nil || l.p.seen.Quorum(has))
+}
+
+func (l *leader) linkUp(id LinkID) {
+	o := &l.p.opt
+	f := &learnerLink{link: id, heard: l.p.now, deadline: l.p.now + o.init() + o.sync()}
+	l.learners = append(l.learners, f)
+	l.byLink[id] = f
+}
+
+func (l *leader) linkDown(ev LinkDown) {
+	f := l.byLink[ev.Link]
+	if f == nil {
+		return
+	}
+	if f.stage >= hasEpoch {
+		l.p.line(false, "a learner has left", "sid", f.sid, "because", ev.Err)
+	}
+	l.forget(f)
+}
+
+func (l *leader) forget(f *learnerLink) {
+	delete(l.byLink, f.link)
+	for i := range l.learners {
+		if l.learners[i] == f {
+			l.learners = append(l.learners[:i:i], l.learners[i+1:]...)
+			break
+		}
+	}
+}
+
+// drop closes the link of a learner that is of no use.
+func (l *leader) drop(f *learnerLink, why string) {
+	l.p.line(true, "a learner is let go", "sid", f.sid, "because", why)
+	l.p.close(f.link, why)
+	l.forget(f)
+}
+
+func (l *leader) received(ev Received) {
+	f := l.byLink[ev.Link]
+	if f == nil {
+		return
+	}
+	o := &l.p.opt
+	f.heard = l.p.now
+	f.deadline = max(f.deadline, l.p.now+o.sync())
+	if f.stage >= hasAcked {
+		f.deadline = l.p.now + o.sync()
+	}
+	for i := range ev.Packets {
+		if l.p.lead != l || l.byLink[ev.Link] != f {
+			return // by what came before
+		}
+		l.packet(f, &ev.Packets[i])
+	}
+	if l.p.lead == l {
+		l.advance()
+	}
+}
+
+func (l *leader) packet(f *learnerLink, k *Packet) {
+	switch {
+	case f.stage == isNew:
+		l.info(f, k)
+	case f.stage == hasInfo:
+		l.ackEpoch(f, k)
+	case k.Type == proto.PacketAck:
+		l.ack(f, k.Zxid)
+	case k.Type == proto.PacketPing:
+		l.pong(f, k)
+	case k.Type == proto.PacketRequest || k.Type == proto.PacketRevalidate:
+		l.p.out.Requests = append(l.p.out.Requests, Forwarded{f.link, f.sid, k.Packet})
+	default:
+		l.drop(f, fmt.Sprintf("it sent a packet of type %d", k.Type))
+	}
+}
+
+// info reads a learner's first packet.
+func (l *leader) info(f *learnerLink, k *Packet) {
+	switch k.Type {
+	case proto.PacketFollowerInfo:
+	case proto.PacketObserverInfo:
+		f.observer = true
+	default:
+		l.drop(f, fmt.Sprintf("its first packet is of type %d", k.Type))
+		return
+	}
+	var info proto.LearnerInfo
+	switch len(k.Data) {
+	case 20:
+		if err := jute.Unmarshal(k.Data, &info); err != nil {
+			l.drop(f, err.Error())
+			return
+		}
+	case 12:
+		info.ServerID = int64(binary.BigEndian.Uint64(k.Data))
+		info.Protocol = int32(binary.BigEndian.Uint32(k.Data[8:]))
+	default: // of servers before 3.4, which know no LEADERINFO
+		info.Protocol = 1
+	}
+	f.sid = info.ServerID
+	switch {
+	case info.Protocol < proto.QuorumProtocol:
+		l.drop(f, "it speaks the protocol of servers before 3.4")
+		return
+	case info.ConfigVersion > l.p.committed.Version:
+		l.drop(f, "it knows a newer membership than this leader")
+		return
+	}
+	if f.sid < 0 {
+		l.unnamed--
+		f.sid = l.unnamed
+	}
+	for _, g := range l.learners {
+		if g != f && g.sid == f.sid && g.stage > isNew {
+			l.drop(g, "it has connected again")
+			break
+		}
+	}
+	f.stage = hasInfo
+	if !l.frozen {
+		l.candidate = max(l.candidate, int64(k.Zxid)>>32+1)
+		l.checkInfos()
+	} else if l.epochSaved {
+		l.sendEpoch(f)
+	}
+}
+
+// checkInfos fixes the new epoch once a quorum has said what it has accepted.
+func (l *leader) checkInfos() {
+	if l.frozen || !l.quorums(func(f *learnerLink) bool { return f.stage >= hasInfo }) {
+		return
+	}
+	l.frozen = true
+	epoch := l.candidate
+	l.p.accepted = epoch
+	l.p.disk(DiskOp{AcceptedEpoch: &epoch}, 0, func() {
+		l.epochSaved = true
+		l.phaseEnd = l.p.now + l.p.opt.init()
+		for _, f := range l.learners {
+			if f.stage == hasInfo {
+				l.sendEpoch(f)
+			}
+		}
+		l.checkEpochs()
+	})
+}
+
+func (l *leader) sendEpoch(f *learnerLink) {
+	k := packet(proto.PacketLeaderInfo, epochZxid(l.candidate))
+	k.Data = binary.BigEndian.AppendUint32(nil, uint32(proto.QuorumProtocol))
+	l.p.send(f.link, k)
+}
+
+// ackEpoch reads where a learner stands.
+func (l *leader) ackEpoch(f *learnerLink, k *Packet) {
+	if k.Type != proto.PacketAckEpoch || len(k.Data) < 4 {
+		l.drop(f, fmt.Sprintf("it sent a packet of type %d for ACKEPOCH", k.Type))
+		return
+	}
+	current := int64(int32(binary.BigEndian.Uint32(k.Data)))
+	f.last, f.stage = k.Zxid, hasEpoch
+	f.acked = 0
+	if !l.ackFrozen {
+		if current > l.p.current || current == l.p.current && f.last > l.p.last {
+			l.drop(f, fmt.Sprintf("it is ahead of this leader: epoch %d, zxid %s", current, f.last))
+			return
+		}
+		f.hasEpochNow = current != -1 && f.last != -1
+		l.checkEpochs()
+	}
+	if l.synchronise {
+		l.bring(f)
+	}
+}
+
+// checkEpochs begins synchronisation once a quorum has accepted the epoch.
+func (l *leader) checkEpochs() {
+	if !l.epochSaved || l.ackFrozen || !l.quorums(func(f *learnerLink) bool { return f.hasEpochNow }) {
+		return
+	}
+	l.ackFrozen = true
+	epoch := l.candidate
+	l.p.current = epoch
+	l.p.disk(DiskOp{CurrentEpoch: &epoch}, 0, func() {
+		p := l.p
+		l.synchronise = true
+		l.phaseEnd = p.now + p.opt.init()
+		l.proposed = epochZxid(epoch)
+		p.epoch, p.stage = epoch, Synchronization
+		if p.opt.Reconfig && p.committed.Version == 0 && p.seen == nil {
+			first := *p.committed
+			first.Version = int64(epochZxid(epoch))
+			p.proposed(&first)
+		}
+		p.became()
+		for _, f := range append([]*learnerLink(nil), l.learners...) {
+			if f.stage == hasEpoch {
+				l.bring(f)
+			}
+		}
+		l.checkNewLeader()
+	})
+}
+
+// checkNewLeader begins the reign once a quorum has this leader's history.
+func (l *leader) checkNewLeader() {
+	if !l.synchronise || l.serving || !l.quorums(func(f *learnerLink) bool { return f.stage >= hasAcked }) {
+		return
+	}
+	p := l.p
+	l.serving = true
+	p.stage = Broadcast
+	p.decided = p.last
+	p.election.setPeerEpoch(p.epoch)
+	if p.opt.Reconfig && p.seen != nil {
+		l.adoptSeen()
+	}
+	p.deliver()
+	p.became()
+	p.line(false, "leading", "epoch", p.epoch, "history", p.last)
+	l.nextPing = p.now + p.opt.Tick/2
+	for _, f := range l.learners {
+		if f.stage == hasAcked {
+			l.upToDate(f)
+		}
+	}
+}
+
+// adoptSeen makes the membership that was proposed the committed one: it was
+// part of the history, or is the first.
+func (l *leader) adoptSeen() {
+	c := l.p.seen
+	l.p.adopt(c)
+	l.mute = !c.IsVoter(l.p.sid)
+}
+
+func (l *leader) upToDate(f *learnerLink) {
+	f.stage = isServed
+	l.p.send(f.link, packet(proto.PacketUpToDate, -1))
+	l.p.line(false, "a learner is up to date", "sid", f.sid, "observer", f.observer)
+}
+
+// tick does what is due: phases, pings, learners that fell silent.
+func (l *leader) tick() {
+	p := l.p
+	if !l.serving && p.now >= l.phaseEnd {
+		p.look(fmt.Sprintf("no quorum of servers came within %s", p.opt.init()))
+		return
+	}
+	for _, f := range append([]*learnerLink(nil), l.learners...) {
+		if why := l.overdue(f); why != "" {
+			l.drop(f, why)
+		}
+	}
+	if !l.synchronise {
+		return
+	}
+	if l.nextPing == 0 {
+		l.nextPing = p.now + p.opt.Tick/2
+	}
+	if p.now < l.nextPing {
+		return
+	}
+	l.nextPing = p.now + p.opt.Tick/2
+	l.halfTicks++
+	l.ping()
+	l.tryLeave()
+	if p.lead != l {
+		return
+	}
+	if l.serving && l.halfTicks%2 == 0 && !l.quorums(func(f *learnerLink) bool { return f.stage >= hasAcked && p.now < f.deadline }) {
+		p.look("a quorum of servers follows no more")
+	}
+}
+
+// overdue says why a learner is given up, if it is.
+func (l *leader) overdue(f *learnerLink) string {
+	o := &l.p.opt
+	limit := o.init()
+	if f.stage >= hasAcked {
+		limit = o.sync()
+	}
+	if l.p.now >= f.heard+limit {
+		return fmt.Sprintf("nothing was heard of it for %s", limit)
+	}
+	if f.tracked != 0 && f.stage >= hasAcked && l.p.now >= f.since+o.sync() {
+		return fmt.Sprintf("it has not acknowledged %s for %s", f.tracked, o.sync())
+	}
+	return ""
+}
+
+func (l *leader) wake() time.Duration {
+	at := time.Duration(1<<63 - 1)
+	if !l.serving {
+		at = l.phaseEnd
+	}
+	if l.synchronise {
+		at = min(at, l.nextPing)
+	}
+	o := &l.p.opt
+	for _, f := range l.learners {
+		limit := o.init()
+		if f.stage >= hasAcked {
+			limit = o.sync()
+			if f.tracked != 0 {
+				at = min(at, f.since+o.sync())
+			}
+		}
+		at = min(at, f.heard+limit)
+	}
+	return at
+}
+
+// ping begins a round.
+func (l *leader) ping() {
+	l.round++
+	for _, f := range l.learners {
+		if f.stage < inSync {
+			continue
+		}
+		if f.stage == isServed { // before UPTODATE the reference does not answer
+			f.rounds = append(f.rounds, l.round)
+		}
+		l.p.send(f.link, packet(proto.PacketPing, l.proposed))
+	}
+	l.passBarriers()
+}
+
+// pong is the answer to the oldest ping that has none.
+func (l *leader) pong(f *learnerLink, k *Packet) {
+	if len(f.rounds) == 0 {
+		l.drop(f, "it answered a ping that was not sent")
+		return
+	}
+	f.confirmed, f.rounds = f.rounds[0], f.rounds[1:]
+	if len(k.Data) > 0 {
+		l.p.out.Requests = append(l.p.out.Requests, Forwarded{f.link, f.sid, k.Packet})
+	}
+	l.passBarriers()
+}
+
+// barrier waits for a round of pings that begins after it came: whoever answers
+// one has not followed another leader by then, so no other had a quorum.
+func (l *leader) barrier(ev Barrier) {
+	b := barrier{ev, l.proposed, l.round + 1}
+	l.barriers = append(l.barriers, b)
+	if l.confirmed() >= l.round {
+		l.ping()
+	}
+}
+
+// confirmed is the last round that a quorum has answered.
+func (l *leader) confirmed() uint64 {
+	if l.round == 0 || l.quorums(func(f *learnerLink) bool { return f.confirmed >= l.round }) {
+		return l.round
+	}
+	low := uint64(0)
+	for _, f := range l.learners {
+		if c := f.confirmed; c > low && l.quorums(func(g *learnerLink) bool { return g.confirmed >= c }) {
+			low = c
+		}
+	}
+	return low
+}
+
+func (l *leader) passBarriers() {
+	if len(l.barriers) == 0 {
+		return
+	}
+	done, n := l.confirmed(), 0
+	for n < len(l.barriers) && l.barriers[n].round <= done && l.barriers[n].zxid <= max(l.p.decided, epochZxid(l.p.epoch)) {
+		b := l.barriers[n]
+		if f := l.byLink[b.Link]; f != nil {
+			l.p.send(f.link, packet(proto.PacketSync, 0))
+		} else if b.Link == 0 {
+			l.p.out.Passed = append(l.p.out.Passed, b.Token)
+		}
+		n++
+	}
+	l.barriers = l.barriers[n:]
+	if len(l.barriers) > 0 && l.barriers[0].round > l.round && done >= l.round {
+		l.ping()
+	}
+}
+
+// handOver ends the reign in favour of the most advanced follower: this server
+// votes for it, so that all that are left agree at once.
+func (l *leader) handOver() {
+	l.leaving = true
+	l.tryLeave()
+}
+
+// tryLeave goes once everything proposed is committed, and a follower has it.
+func (l *leader) tryLeave() {
+	if !l.leaving || !l.serving || l.p.decided < l.p.last {
+		return
+	}
+	var heir *learnerLink
+	for _, f := range l.learners {
+		if f.stage != isServed || f.observer || !l.p.committed.IsVoter(f.sid) || f.tracks > f.acked {
+			continue
+		}
+		if heir == nil || f.sid > heir.sid {
+			heir = f
+		}
+	}
+	if heir == nil {
+		return // the tick comes again; without followers nobody can take over
+	}
+	l.p.heir = heir.sid
+	l.p.line(false, "handing over", "to", heir.sid)
+	l.p.look("handing over")
+}

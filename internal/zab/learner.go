@@ -1,0 +1,589 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package zab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"paddock/internal/quorum"
+	"paddock/jute"
+	"paddock/proto"
+)
+
+// learner is a peer's part while it follows or observes (sections 5.3, 6.3).
+//
+// What a leader sends before NEWLEADER is its history. It is logged, and
+// flushed, and then currentEpoch is saved, and only then NEWLEADER is
+// acknowledged; the acknowledgement says all of that. What the leader proposes
+// meanwhile waits until UPTODATE. None of it reaches the tree before UPTODATE,
+// except after a SNAP: there the tree is the history, and goes to disk as a
+// snapshot.
+type learner struct {
+	p      *Peer
+	leader int64
+	link   LinkID
+	heard  time.Duration
+	via    string
+
+	observer bool
+	epoch    int64 // offered, and accepted
+	state    learnerState
+	snap     bool       // the tree is ahead of the log until NEWLEADER
+	tree     proto.Zxid // where the tree is, while snap
+	previous proto.Zxid // of the proposals during synchronisation, for their order
+
+	// Received during synchronisation and not logged; the first few are decided.
+	early   []Entry
+	decided int
+
+	membership *quorum.Config // NEWLEADER's
+	unacked    []proto.Zxid   // logged, on the way to the disk, to be acknowledged
+	held       []Packet       // behind a restore
+}
+
+type learnerState uint8
+
+const (
+	dialing   learnerState = iota
+	sentInfo               // FOLLOWERINFO
+	sentEpoch              // ACKEPOCH, or on its way when the epoch is saved
+	history                // DIFF, TRUNC or SNAP has come
+	saving                 // NEWLEADER has come, and is acknowledged when all is saved
+	ackedHistory
+	serving
+)
+
+func newLearner(p *Peer, leader int64) *learner {
+	return &learner{p: p, leader: leader, observer: p.role == proto.Observing, heard: p.now}
+}
+
+// start dials, once this peer is known to follow.
+func (f *learner) start() {
+	p := f.p
+	m, ok := p.committed.Member(f.leader)
+	if !ok && p.seen != nil {
+		m, ok = p.seen.Member(f.leader)
+	}
+	if !ok {
+		p.look(fmt.Sprintf("the elected leader %d is not in the membership", f.leader))
+		return
+	}
+	p.out.Dial = &Dial{Leader: f.leader, Member: m, Timeout: time.Duration(p.opt.ConnectLimit) * p.opt.Tick}
+}
+
+func (f *learner) leave() {
+	if f.link != 0 {
+		f.p.close(f.link, "this server follows no more")
+	}
+}
+
+func (f *learner) linkUp(id LinkID) {
+	p := f.p
+	f.link, f.state, f.heard = id, sentInfo, p.now
+	k := packet(proto.PacketFollowerInfo, epochZxid(p.accepted))
+	if f.observer {
+		k.Type = proto.PacketObserverInfo
+	}
+	k.Data = jute.Marshal(&proto.LearnerInfo{ServerID: p.sid, Protocol: proto.QuorumProtocol, ConfigVersion: p.committed.Version})
+	p.send(id, k)
+}
+
+func (f *learner) linkDown(ev LinkDown) {
+	if f.link == 0 && f.state != dialing {
+		return
+	}
+	f.link = 0
+	f.p.look("the connection to the leader has ended", "leader", f.leader, "err", ev.Err)
+}
+
+func (f *learner) limit() time.Duration {
+	switch {
+	case f.state == dialing:
+		// The driver gives up dialling by itself.
+		return f.p.opt.init() + time.Duration(f.p.opt.ConnectLimit)*f.p.opt.Tick
+	case f.state < saving:
+		return f.p.opt.init()
+	case f.state == saving:
+		return 2 * f.p.opt.init() // a snapshot may be on its way to the disk
+	}
+	return f.p.opt.sync()
+}
+
+func (f *learner) tick() {
+	if f.p.now >= f.heard+f.limit() && f.p.restoring == nil {
+		f.p.look(fmt.Sprintf("nothing was heard of the leader for %s", f.limit()), "leader", f.leader)
+	}
+}
+
+func (f *learner) wake() time.Duration {
+	if f.p.restoring != nil {
+		return 1<<63 - 1
+	}
+	return f.heard + f.limit()
+}
+
+func (f *learner) received(ev Received) {
+	f.heard = f.p.now
+	f.process(ev.Packets)
+}
+
+func (f *learner) process(packets []Packet) {
+	p := f.p
+	if len(f.held) > 0 {
+		f.held = append(f.held, packets...)
+		packets, f.held = f.held, nil
+	}
+	for i := range packets {
+		if p.restoring != nil {
+			f.held = append(f.held, packets[i:]...)
+			return
+		}
+		if err := f.packet(&packets[i]); err != nil {
+			p.look(err.Error(), "leader", f.leader)
+		}
+		if p.learn != f || p.out.Stop != nil {
+			return
+		}
+	}
+	f.flush()
+	p.deliver()
+}
+
+func (f *learner) packet(k *Packet) error {
+	switch {
+	case k.Type == proto.PacketPing:
+		if f.state == serving {
+			// The driver adds whom it heard of.
+			f.p.send(f.link, Packet{Packet: proto.Packet{Type: proto.PacketPing, Zxid: k.Zxid, Data: k.Data, Auth: k.Auth}})
+		}
+		return nil
+	case f.state == sentInfo:
+		return f.leaderInfo(k)
+	case f.state == sentEpoch:
+		return f.first(k)
+	case f.state == history || f.state == saving || f.state == ackedHistory:
+		return f.synchronise(k)
+	case f.state == serving:
+		return f.broadcast(k)
+	}
+	return fmt.Errorf("the leader sent a packet of type %d before it was asked", k.Type)
+}
+
+func (f *learner) leaderInfo(k *Packet) error {
+	p := f.p
+	epoch := int64(k.Zxid) >> 32
+	switch {
+	case k.Type != proto.PacketLeaderInfo:
+		return fmt.Errorf("the leader sent a packet of type %d for LEADERINFO", k.Type)
+	case epoch < p.accepted:
+		return fmt.Errorf("the leader's epoch %d is before the accepted one, %d", epoch, p.accepted)
+	}
+	f.epoch, f.state = epoch, sentEpoch
+	ack := func(current int64) {
+		a := packet(proto.PacketAckEpoch, p.last)
+		a.Data = binary.BigEndian.AppendUint32(nil, uint32(int32(current)))
+		p.send(f.link, a)
+	}
+	if epoch == p.accepted {
+		ack(-1)
+		return nil
+	}
+	p.accepted = epoch
+	p.disk(DiskOp{AcceptedEpoch: &epoch}, 0, func() { ack(p.current) })
+	return nil
+}
+
+// first begins the synchronisation.
+func (f *learner) first(k *Packet) error {
+	p := f.p
+	f.state = history
+	p.epoch, p.stage = f.epoch, Synchronization
+	switch k.Type {
+	case proto.PacketDiff:
+		f.via = "DIFF"
+	case proto.PacketTrunc:
+		f.via = "TRUNC"
+		z := k.Zxid
+		reload := p.applied > z
+		if p.opt.Unsafe.KeepTruncated {
+			reload = false
+		}
+		p.restore(Restore{Zxid: z, Reload: reload}, func(Restored) { f.resume() })
+		p.cut(z)
+	case proto.PacketSnap:
+		f.via = "SNAP"
+		z := k.Zxid
+		p.restore(Restore{Link: f.link, Zxid: z}, func(Restored) {
+			f.snap, f.tree = true, z
+			f.resume()
+		})
+	default:
+		return fmt.Errorf("the leader sent a packet of type %d for DIFF, TRUNC or SNAP", k.Type)
+	}
+	p.became()
+	return nil
+}
+
+func (f *learner) resume() {
+	f.heard = f.p.now
+	f.process(nil)
+}
+
+func (f *learner) synchronise(k *Packet) error {
+	p := f.p
+	e := Entry{Zxid: k.Zxid, Data: k.Data, Config: k.Config}
+	switch k.Type {
+	case proto.PacketProposal:
+		return f.hear(e, false)
+	case proto.PacketInform:
+		return f.hear(e, true)
+	case proto.PacketInformAndActivate:
+		if len(k.Data) < 8 {
+			return fmt.Errorf("INFORMANDACTIVATE %s without a leader", k.Zxid)
+		}
+		e.Data = k.Data[8:]
+		if err := f.hear(e, true); err != nil {
+			return err
+		}
+		return f.activate(k.Zxid, k.Config, k.Data)
+	case proto.PacketCommit:
+		if p.opt.Unsafe.DropEarlyCommit && f.state != history {
+			return nil
+		}
+		return f.decide(k.Zxid)
+	case proto.PacketCommitAndActivate:
+		c := f.configOf(k.Zxid)
+		if err := f.decide(k.Zxid); err != nil {
+			return err
+		}
+		return f.activate(k.Zxid, c, k.Data)
+	case proto.PacketNewLeader:
+		return f.newLeader(k)
+	case proto.PacketUpToDate:
+		return f.upToDate()
+	case proto.PacketRevalidate, proto.PacketSync:
+		return nil // of requests that another role asked
+	}
+	return fmt.Errorf("the leader sent a packet of type %d during synchronisation", k.Type)
+}
+
+// hear keeps a transaction of the leader's history, or one it proposes
+// meanwhile.
+func (f *learner) hear(e Entry, decided bool) error {
+	// The first is taken as it is; a hole after that would stay for ever
+	// (ZOOKEEPER-4925).
+	if f.previous != 0 && e.Zxid != f.previous+1 && e.Zxid.Epoch() <= f.previous.Epoch() {
+		return fmt.Errorf("the leader sent %s after %s", e.Zxid, f.previous)
+	}
+	f.previous = e.Zxid
+	f.p.proposed(e.Config)
+	f.early = append(f.early, e)
+	if decided {
+		return f.decide(e.Zxid)
+	}
+	return nil
+}
+
+// decide notes that the next transaction is committed.
+func (f *learner) decide(z proto.Zxid) error {
+	p := f.p
+	if f.decided >= len(f.early) || f.early[f.decided].Zxid != z {
+		return fmt.Errorf("the leader committed %s, which is not the next of its proposals", z)
+	}
+	if !f.snap {
+		f.decided++
+		return nil
+	}
+	// After a SNAP the history goes into the tree; some of it may be there.
+	e := f.early[f.decided]
+	f.early = f.early[1:]
+	p.out.Commit = append(p.out.Commit, e)
+	if !p.opt.Unsafe.HolesInWindow {
+		p.window.add(e)
+	}
+	f.tree = max(f.tree, z)
+	return nil
+}
+
+// newLeader makes the history durable, then acknowledges it.
+func (f *learner) newLeader(k *Packet) error {
+	p := f.p
+	if f.state != history {
+		return fmt.Errorf("the leader sent NEWLEADER twice")
+	}
+	if k.Zxid != epochZxid(f.epoch) {
+		return fmt.Errorf("the leader sent NEWLEADER %s in epoch %d", k.Zxid, f.epoch)
+	}
+	f.state = saving
+	if k.Config != nil {
+		f.membership = k.Config
+		p.proposed(k.Config)
+	}
+	epoch := f.epoch
+	ack := func() {
+		f.state = ackedHistory
+		f.heard = p.now
+		p.send(f.link, packet(proto.PacketAck, epochZxid(epoch)))
+	}
+	saveEpoch := func(then func()) {
+		p.current = epoch
+		p.disk(DiskOp{CurrentEpoch: &epoch}, 0, then)
+	}
+	unsafe := p.opt.Unsafe
+	if unsafe.EpochBeforeLog {
+		saveEpoch(nil)
+	}
+	switch {
+	case f.snap:
+		if p.last > f.tree {
+			// The log has what the leader never had.
+			z := f.tree
+			p.disk(DiskOp{Truncate: &z}, 0, nil)
+		}
+		f.snap = false
+		z := f.tree
+		p.disk(DiskOp{Snapshot: true}, 0, nil)
+		p.marks = append(p.marks, mark{op: p.ops, zxid: z, snap: true})
+	default:
+		if err := f.log(f.decided); err != nil {
+			return err
+		}
+	}
+	switch {
+	case unsafe.AckNewLeaderBeforeLog || unsafe.AckBeforeSync:
+		ack()
+		if !unsafe.EpochBeforeLog {
+			saveEpoch(nil)
+		}
+	case unsafe.EpochBeforeLog:
+		if n := len(p.marks); n > 0 {
+			p.marks[n-1].then = ack
+		} else {
+			ack()
+		}
+	default:
+		saveEpoch(ack)
+	}
+	return nil
+}
+
+// log appends the first n of what was received early. What the log has already
+// was sent twice, which must be borne.
+func (f *learner) log(n int) error {
+	p := f.p
+	entries := f.early[:n:n]
+	f.early, f.decided = f.early[n:], 0
+	for len(entries) > 0 && entries[0].Zxid <= p.last {
+		entries = entries[1:]
+	}
+	if len(entries) > 0 && !follows(p.last, entries[0].Zxid) {
+		return fmt.Errorf("the leader sent %s to a log that ends with %s", entries[0].Zxid, p.last)
+	}
+	p.append(entries, nil)
+	return nil
+}
+
+// follows tells whether z can be the transaction after last: the next, or the
+// first of a later epoch.
+func follows(last, z proto.Zxid) bool {
+	return z == last+1 || z.Epoch() > last.Epoch() && z.Counter() == 1
+}
+
+// upToDate begins to serve: all that was acknowledged with NEWLEADER is
+// committed.
+func (f *learner) upToDate() error {
+	p := f.p
+	if f.state != ackedHistory {
+		return fmt.Errorf("the leader sent UPTODATE before NEWLEADER was acknowledged")
+	}
+	f.state = serving
+	p.stage = Broadcast
+	if p.opt.Unsafe.HolesInWindow {
+		p.window.clear()
+	}
+	p.decided = p.last
+	if p.opt.Reconfig && f.membership != nil && f.membership.Version > p.committed.Version {
+		if f.major(f.membership, f.leader) {
+			return fmt.Errorf("the membership has given this server another part")
+		}
+		p.adopt(f.membership)
+	}
+	p.send(f.link, packet(proto.PacketAck, epochZxid(f.epoch)))
+	p.election.setPeerEpoch(f.epoch)
+	p.deliver()
+	p.became()
+	p.line(false, "following", "leader", f.leader, "epoch", f.epoch, "by", f.via, "zxid", p.last)
+	early, decided := f.early, f.decided
+	f.early, f.decided = nil, 0
+	for i, e := range early {
+		if err := f.logProposal(e); err != nil {
+			return err
+		}
+		if i < decided {
+			p.decided = max(p.decided, e.Zxid)
+		}
+	}
+	return nil
+}
+
+// broadcast handles what comes while serving.
+func (f *learner) broadcast(k *Packet) error {
+	p := f.p
+	e := Entry{Zxid: k.Zxid, Data: k.Data, Config: k.Config}
+	switch k.Type {
+	case proto.PacketProposal:
+		return f.logProposal(e)
+	case proto.PacketCommit:
+		return f.commit(k.Zxid)
+	case proto.PacketCommitAndActivate:
+		c := f.configOf(k.Zxid)
+		if err := f.commit(k.Zxid); err != nil {
+			return err
+		}
+		return f.activate(k.Zxid, c, k.Data)
+	case proto.PacketInform:
+		return f.inform(e)
+	case proto.PacketInformAndActivate:
+		if len(k.Data) < 8 {
+			return fmt.Errorf("INFORMANDACTIVATE %s without a leader", k.Zxid)
+		}
+		e.Data = k.Data[8:]
+		if err := f.inform(e); err != nil {
+			return err
+		}
+		return f.activate(k.Zxid, k.Config, k.Data)
+	case proto.PacketRevalidate, proto.PacketSync:
+		p.out.Replies = append(p.out.Replies, k.Packet)
+		return nil
+	case proto.PacketUpToDate:
+		return nil
+	}
+	return fmt.Errorf("the leader sent a packet of type %d", k.Type)
+}
+
+// logProposal logs a proposal and acknowledges it when it is durable.
+func (f *learner) logProposal(e Entry) error {
+	p := f.p
+	if e.Zxid <= p.last {
+		// Part of the tree that came, or sent twice: the leader waits for the ack
+		// all the same.
+		if !f.observer {
+			f.unacked = append(f.unacked, e.Zxid)
+		}
+		return nil
+	}
+	if !follows(p.last, e.Zxid) {
+		return fmt.Errorf("the leader proposed %s after %s", e.Zxid, p.last)
+	}
+	p.proposed(e.Config)
+	// One append for all of a batch.
+	if n := len(p.out.Disk); n > 0 && p.out.Disk[n-1].Append != nil && len(p.marks) > 0 && p.marks[len(p.marks)-1].op == p.ops {
+		d := &p.out.Disk[n-1]
+		d.Append = append(d.Append, e)
+		p.marks[len(p.marks)-1].zxid = e.Zxid
+		p.last = e.Zxid
+		p.pending = append(p.pending, e)
+	} else {
+		p.append([]Entry{e}, nil)
+	}
+	if !f.observer {
+		if p.opt.Unsafe.AckBeforeFlush {
+			p.send(f.link, packet(proto.PacketAck, e.Zxid))
+		} else {
+			f.unacked = append(f.unacked, e.Zxid)
+		}
+	}
+	return nil
+}
+
+// saved acknowledges what has become durable.
+func (f *learner) saved() { f.flush() }
+
+func (f *learner) flush() {
+	if f.state != serving {
+		return
+	}
+	n := 0
+	for n < len(f.unacked) && f.unacked[n] <= f.p.durable {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	acks := make([]Packet, n)
+	for i := range acks {
+		acks[i] = packet(proto.PacketAck, f.unacked[i])
+	}
+	if f.unacked = f.unacked[n:]; len(f.unacked) == 0 {
+		f.unacked = nil
+	}
+	f.p.send(f.link, acks...)
+}
+
+// commit decides the next pending transaction.
+func (f *learner) commit(z proto.Zxid) error {
+	p := f.p
+	if z <= p.decided {
+		return nil // of the history
+	}
+	if !follows(p.decided, z) || z > p.last {
+		return fmt.Errorf("the leader committed %s, the last one committed is %s and the last one proposed %s", z, p.decided, p.last)
+	}
+	p.decided = z
+	return nil
+}
+
+// inform logs a transaction that is decided.
+func (f *learner) inform(e Entry) error {
+	if err := f.logProposal(e); err != nil {
+		return err
+	}
+	f.p.decided = max(f.p.decided, e.Zxid)
+	return nil
+}
+
+// configOf is the membership of a reconfig on its way.
+func (f *learner) configOf(z proto.Zxid) *quorum.Config {
+	for _, list := range [][]Entry{f.early, f.p.pending} {
+		for i := range list {
+			if list[i].Zxid == z {
+				return list[i].Config
+			}
+		}
+	}
+	return nil
+}
+
+// activate takes on a membership that was decided. When it gives this server or
+// its leader another part, the new part is taken at once, without an election
+// (section 13.4).
+func (f *learner) activate(z proto.Zxid, c *quorum.Config, data []byte) error {
+	p := f.p
+	if c == nil || len(data) < 8 {
+		return fmt.Errorf("reconfig %s without a membership or a leader", z)
+	}
+	heir := int64(binary.BigEndian.Uint64(data))
+	major := f.major(c, heir)
+	p.adopt(c)
+	if !major {
+		return nil
+	}
+	if f.state != serving {
+		return fmt.Errorf("the membership has given this server another part")
+	}
+	p.deliver()
+	p.look("the membership has given this server or its leader another part", "leader", heir)
+	return nil
+}
+
+// major tells whether c or the leader it comes with changes this server's part.
+func (f *learner) major(c *quorum.Config, heir int64) bool {
+	m, ok := c.Member(f.p.sid)
+	observer := f.p.opt.Observer
+	if ok {
+		observer = m.Observer
+	}
+	return heir != f.leader || observer != f.observer
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package zab
+
+import (
+	"slices"
+
+	"paddock/internal/quorum"
+	"paddock/proto"
+)
+
+func sameQuorumPorts(a, b []quorum.Addr) bool {
+	return slices.EqualFunc(a, b, func(x, y quorum.Addr) bool { return x.Host == y.Host && x.QuorumPort == y.QuorumPort })
+}
+
+// now is what this leader can bring a learner up to date with at the moment.
+func (l *leader) available() History {
+	p := l.p
+	last := l.history
+	if l.serving {
+		last = max(p.applied, l.proposedBefore())
+	}
+	h := History{Last: last, Min: last, Max: last}
+	if !p.window.empty() {
+		h.Min, h.Max = p.window.first(), p.window.last()
+	}
+	h.Around = func(z proto.Zxid) proto.Zxid {
+		if n := p.window.after(z); n > 0 {
+			return p.window.entries[n-1].Zxid
+		}
+		return 0
+	}
+	return h
+}
+
+// proposedBefore is the zxid that stands for a reign without transactions.
+func (l *leader) proposedBefore() proto.Zxid { return epochZxid(l.p.epoch) }
+
+// bring brings a learner up to date, or asks the log what it takes.
+func (l *leader) bring(f *learnerLink) {
+	l.execute(f, PlanSync(f.last, l.available(), l.p.opt.ForceSnap, l.p.opt.DiskSync, nil))
+}
+
+func (l *leader) probed(ev Probed) {
+	f := l.byLink[ev.Link]
+	if f == nil || !f.probing {
+		return
+	}
+	f.probing = false
+	// The window may have moved on meanwhile, but never past what the log has.
+	l.execute(f, PlanSync(f.last, l.available(), l.p.opt.ForceSnap, true, &ev))
+}
+
+// execute sends what the plan says, and from then on all that is proposed and
+// decided. All of it is one step: nothing can be decided in between.
+func (l *leader) execute(f *learnerLink, plan SyncPlan) {
+	p := l.p
+	if plan.Type == 0 {
+		f.probing = true
+		p.out.Probe = append(p.out.Probe, Probe{f.link, f.last})
+		return
+	}
+	packets := []Packet{packet(plan.Type, plan.Zxid)}
+	from := plan.From
+	switch {
+	case plan.Type == proto.PacketSnap:
+		// The tree may be ahead of this by the time it is sent; it is never behind.
+		from = p.applied
+	case plan.Log:
+		first := p.window.first()
+		packets = append(packets, Packet{Body: Body{Log: true, After: plan.After, UpTo: first - 1}})
+		from = first - 1
+	}
+	sent := from
+	both := func(e Entry) {
+		packets = append(packets, proposal(proto.PacketProposal, e), packet(proto.PacketCommit, e.Zxid))
+		sent = e.Zxid
+	}
+	for _, e := range p.window.entries[p.window.after(from):] {
+		both(e)
+	}
+	// What is decided and not applied yet goes the same way; what is only proposed
+	// goes to those who will acknowledge it.
+	for _, e := range p.pending {
+		switch {
+		case e.Zxid <= sent:
+		case e.Zxid <= p.decided:
+			both(e)
+		case !f.observer:
+			packets = append(packets, proposal(proto.PacketProposal, e))
+			sent = e.Zxid
+		}
+	}
+	c := p.committed
+	if p.seen != nil {
+		c = p.seen
+	}
+	k := packet(proto.PacketNewLeader, epochZxid(p.epoch))
+	k.Data = []byte(c.String())
+	k.Config = c
+	p.send(f.link, append(packets, k)...)
+	f.stage, f.forward, f.sentUpTo = inSync, true, sent
+	f.acked = 0
+	if sent > p.decided {
+		l.track(f, sent)
+	}
+	p.line(false, "bringing a learner up to date", "sid", f.sid, "by", plan.String(), "its zxid", f.last)
+}
