@@ -4,9 +4,12 @@ package ensemble
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"paddock/internal/quorum"
@@ -24,6 +27,9 @@ type LinkOptions struct {
 	// FirstPacket is how long a learner may take to say who it is; ReadTimeout how
 	// long a link may be silent until SetReadTimeout says otherwise. 0: for ever.
 	FirstPacket, ReadTimeout time.Duration
+	// Strangers is how many connections there may be that have not said who they
+	// are; 0: 64. Beyond it the one that has been silent for longest is closed.
+	Strangers int
 
 	NoDelay, KeepAlive bool
 
@@ -31,16 +37,16 @@ type LinkOptions struct {
 	// Loaded, Down. While one blocks nothing more is read from that link. All are
 	// needed.
 
-	// Up is a new link: one that was dialled, or one of a learner whose first
-	// packet, FOLLOWERINFO or OBSERVERINFO, has come and is the next Received.
+	// Up is a new link: the one of a Dial, or one of a learner whose first packet,
+	// FOLLOWERINFO or OBSERVERINFO, has come and is the next Received.
 	Up func(link zab.LinkID, peer net.Addr, dialed bool)
 	// Received is all packets that had arrived, at most 1000 or about 1 MiB; it
 	// keeps them. After a SNAP on a dialled link no more is read before LoadBody.
 	Received func(link zab.LinkID, packets []proto.Packet)
 	// Loaded is the end of LoadBody; with an error the link goes down next.
 	Loaded func(link zab.LinkID, err error)
-	// Down is the end of a link, after all else. err is never nil. Link 0: Dial has
-	// failed.
+	// Down is the end of a link, after all else, or of a Dial that failed. err is
+	// never nil. It comes after Close, too.
 	Down func(link zab.LinkID, err error)
 
 	// Listen, if not nil, stands for net.Listen.
@@ -49,63 +55,240 @@ type LinkOptions struct {
 	Wrap func(c net.Conn, dialed bool) (net.Conn, error)
 }
 
-// Links is the quorum port: every connection between a leader and a learner.
-type Links struct{}
-
-// NewLinks returns Links without any.
-func NewLinks(opt LinkOptions) *Links { panic("later") }
-
-// Listen opens the quorum port, for a leader, on the quorum ports of own.
-func (l *Links) Listen(own []quorum.Addr, allIPs bool) error { panic("later") }
-
-// StopListening closes the port. Links stay.
-func (l *Links) StopListening() { panic("later") }
-
-// Dial connects to a leader: in at most 5 tries 100 ms apart, all its addresses
-// at once, within timeout (section 8.2). It does not block: Up follows, or Down
-// of link 0. An earlier Dial that has not come to its end is given up: nothing
-// follows for it.
-func (l *Links) Dial(leader quorum.Member, timeout time.Duration) { panic("later") }
-
-// Send queues items for a link. It does not block. A link that has ended takes
-// no notice.
-func (l *Links) Send(link zab.LinkID, items ...Item) { panic("later") }
-
-// SetReadTimeout says how long a link may be silent, from now on.
-func (l *Links) SetReadTimeout(link zab.LinkID, d time.Duration) { panic("later") }
-
-// LoadBody has load read what follows a SNAP packet, in the link's goroutine;
-// Loaded tells its end. It returns false if the link has ended: then Loaded does
-// not come.
-func (l *Links) LoadBody(link zab.LinkID, load func(r *bufio.Reader) error) bool { panic("later") }
-
-// Close ends a link at once, for a reason that Down will tell.
-func (l *Links) Close(link zab.LinkID, why string) { panic("later") }
-
-// CloseAll stops listening, gives up Dial, ends every link and returns when no
-// callback will come any more. Links can be used again after it.
-func (l *Links) CloseAll(why string) { panic("later") }
-
 // Item is something to send: a Frame or a Body.
 type Item struct {
 	Frame Frame
 	// Body writes bytes of its own, in its turn, from the link's writer. An error
-	// ends the link.
+	// ends the link, and an end of the link makes w fail.
 	Body func(w io.Writer) error
 }
 
-// Frame is an encoded packet. It may be sent on many links.
-type Frame []byte
+// Links is the quorum port: every connection between a leader and a learner.
+// It has a goroutine for each listening address, and for each link a reader and
+// a writer. Use NewLinks.
+type Links struct {
+	opt       LinkOptions
+	strangers strangers
+	wg        sync.WaitGroup
 
-// Encode returns the bytes of p.
-func Encode(p *proto.Packet) Frame { panic("later") }
+	mu        sync.Mutex
+	closed    bool
+	last      zab.LinkID // given out
+	links     map[zab.LinkID]*link
+	listeners []net.Listener
+}
 
-// Frames encodes each packet once, however many links it goes to. Reset it when
-// Out has been done.
-type Frames struct{}
+// NewLinks returns Links without any.
+func NewLinks(opt LinkOptions) *Links {
+	if opt.MaxBuffer == 0 {
+		opt.MaxBuffer = 2 * proto.DefaultMaxBuffer
+	}
+	if opt.QueueBytes == 0 {
+		opt.QueueBytes = 64 << 20
+	}
+	if opt.Strangers == 0 {
+		opt.Strangers = 64
+	}
+	return &Links{opt: opt, strangers: strangers{max: opt.Strangers}, links: map[zab.LinkID]*link{}}
+}
 
-// Encode is Encode, remembering what it made of the same packet.
-func (f *Frames) Encode(p *proto.Packet) Frame { panic("later") }
+var errLinksClosed = errors.New("the quorum port is closed")
 
-// Reset forgets.
-func (f *Frames) Reset() { panic("later") }
+// Listen opens the quorum port, for a leader, on the quorum ports of own; on
+// all addresses of the host if allIPs.
+func (l *Links) Listen(own []quorum.Addr, allIPs bool) error {
+	var addrs []string
+	for _, a := range own {
+		addrs = append(addrs, hostPort(a.Host, a.QuorumPort, allIPs))
+	}
+	lns, err := listenAll(l.opt.Listen, "quorum port", addrs)
+	if len(lns) == 0 {
+		return err
+	}
+	if err != nil {
+		l.opt.Logger.Warn("some addresses of the quorum port could not be opened", "err", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		for _, ln := range lns {
+			ln.Close()
+		}
+		return errLinksClosed
+	}
+	l.listeners = append(l.listeners, lns...)
+	for _, ln := range lns {
+		l.wg.Go(func() { acceptFrom(ln, l.opt.Logger, "quorum", l.accept) })
+	}
+	return nil
+}
+
+// StopListening closes the port, and connections that have not become links
+// yet. Links stay.
+func (l *Links) StopListening() {
+	l.mu.Lock()
+	for _, ln := range l.listeners {
+		ln.Close()
+	}
+	l.listeners = nil
+	l.mu.Unlock()
+	l.strangers.closeAll()
+}
+
+// Send queues items for a link. It does not block. A link that has ended takes
+// no notice.
+func (l *Links) Send(id zab.LinkID, items ...Item) {
+	if k := l.link(id); k != nil {
+		k.out.put(items)
+	}
+}
+
+// SetReadTimeout says how long a link may be silent, from now on. 0: for ever.
+func (l *Links) SetReadTimeout(id zab.LinkID, d time.Duration) {
+	if k := l.link(id); k != nil {
+		k.setReadTimeout(d)
+	}
+}
+
+// LoadBody has load read what follows a SNAP packet, in the link's goroutine;
+// Loaded tells its end. It returns false if the link has ended: then Loaded does
+// not come.
+func (l *Links) LoadBody(id zab.LinkID, load func(r *bufio.Reader) error) bool {
+	k := l.link(id)
+	return k != nil && k.askLoad(load)
+}
+
+// Close ends a link, or a Dial, at once, for a reason that Down will tell.
+func (l *Links) Close(id zab.LinkID, why string) {
+	if k := l.link(id); k != nil {
+		k.end(errors.New(why))
+	}
+}
+
+// Addrs are the addresses that are listened on.
+func (l *Links) Addrs() []net.Addr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []net.Addr
+	for _, ln := range l.listeners {
+		out = append(out, ln.Addr())
+	}
+	return out
+}
+
+// Shutdown stops listening, ends every link and Dial, and returns when no
+// callback will come any more. So it must not be called by one, nor while one
+// waits for the caller. Nothing can be opened after it.
+func (l *Links) Shutdown(why string) {
+	l.mu.Lock()
+	l.closed = true
+	for _, k := range l.links {
+		k.end(errors.New(why))
+	}
+	l.mu.Unlock()
+	l.StopListening()
+	l.wg.Wait()
+}
+
+func (l *Links) link(id zab.LinkID) *link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.links[id]
+}
+
+// accept gives a connection from outside a goroutine of its own.
+func (l *Links) accept(c net.Conn) {
+	l.strangers.add(c)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || len(l.listeners) == 0 {
+		l.strangers.remove(c)
+		c.Close()
+		return
+	}
+	l.wg.Go(func() { l.greet(c) })
+}
+
+// greet waits for a learner's first packet. Only then it is a link.
+func (l *Links) greet(c net.Conn) {
+	k, first, err := l.firstPacket(c)
+	known := l.strangers.remove(c)
+	if err == nil && !known {
+		err = errors.New("too many connections wait to say who they are, or the port is closed")
+	}
+	if err == nil && !l.register(k, nil) {
+		err = errLinksClosed
+	}
+	if err != nil {
+		c.Close()
+		l.opt.Logger.Warn("a connection to the quorum port is refused", "peer", c.RemoteAddr(), "why", err)
+		return
+	}
+	k.run(first)
+}
+
+// firstPacket reads FOLLOWERINFO or OBSERVERINFO (section 5.2).
+func (l *Links) firstPacket(raw net.Conn) (*link, []proto.Packet, error) {
+	if l.opt.FirstPacket > 0 {
+		raw.SetDeadline(time.Now().Add(l.opt.FirstPacket))
+	}
+	c, err := l.wrap(raw, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	k := l.newLink(false)
+	k.conn = c
+	k.in.cut.max = strangerData
+	for {
+		if err := k.in.fill(c); err != nil {
+			return nil, nil, fmt.Errorf("no first packet: %w", err)
+		}
+		first, _, err := k.in.batch(func(proto.PacketType) bool { return true })
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(first) == 0 {
+			continue
+		}
+		if t := first[0].Type; t != proto.PacketFollowerInfo && t != proto.PacketObserverInfo {
+			return nil, nil, fmt.Errorf("the first packet is of type %d, not FOLLOWERINFO or OBSERVERINFO", t)
+		}
+		k.in.cut.max = l.opt.MaxBuffer
+		return k, first, c.SetDeadline(time.Time{})
+	}
+}
+
+// strangerData is the most that a first packet may carry: LearnerInfo is 20
+// bytes.
+const strangerData = 1024
+
+func (l *Links) wrap(c net.Conn, dialed bool) (net.Conn, error) {
+	setUp(c, l.opt.NoDelay, l.opt.KeepAlive)
+	if l.opt.Wrap == nil {
+		return c, nil
+	}
+	return l.opt.Wrap(c, dialed)
+}
+
+// register gives a link its number, and starts begin in a goroutine if there
+// is one to start. It returns false after Shutdown.
+func (l *Links) register(k *link, begin func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.last++
+	k.id = l.last
+	l.links[k.id] = k
+	if begin != nil {
+		l.wg.Go(begin)
+	}
+	return true
+}
+
+func (l *Links) forget(k *link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.links, k.id)
+}
