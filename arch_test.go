@@ -41,6 +41,7 @@ zk: jute proto
 internal/cli: proto zk
 cmd/paddock: internal/cli internal/config internal/server; github.com/spf13/cobra
 
+internal/servertest: internal/config internal/server
 internal/golden: *
 internal/check: *; github.com/anishathalye/porcupine
 internal/crashtest: *
@@ -77,7 +78,7 @@ var mayStart = map[string]string{
 }
 
 // testTools are packages that only tests import; they may start goroutines.
-var testTools = []string{"internal/check", "internal/crashtest", "internal/golden"}
+var testTools = []string{"internal/check", "internal/crashtest", "internal/golden", "internal/servertest"}
 
 const module = "paddock"
 

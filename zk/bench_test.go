@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"testing"
 
+	"paddock/internal/servertest"
 	"paddock/zk"
 )
 
 // Reads over one connection, by few and by many callers.
 func BenchmarkGet(b *testing.B) {
-	c := connect(b, serverAddr(b))
+	c := connect(b, servertest.Addr(b))
 	path := home(b, c)
 	if _, err := c.Set(b.Context(), path, make([]byte, 100), zk.AnyVersion); err != nil {
 		b.Fatal(err)

@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"paddock/internal/servertest"
 	"paddock/proto"
 	"paddock/zk"
 )
 
 func TestOperations(t *testing.T) {
 	ctx := testContext(t)
-	c := connect(t, serverAddr(t))
+	c := connect(t, servertest.Addr(t))
 	h := home(t, c)
 	a := h + "/a"
 
@@ -117,7 +118,7 @@ func TestOperations(t *testing.T) {
 
 func TestACLAndAuth(t *testing.T) {
 	ctx := testContext(t)
-	addr := serverAddr(t)
+	addr := servertest.Addr(t)
 	k := &cutter{}
 	c := connect(t, addr, zk.WithDialer(k.dial))
 	h := home(t, c)
@@ -169,7 +170,7 @@ func TestACLAndAuth(t *testing.T) {
 
 func TestMulti(t *testing.T) {
 	ctx := testContext(t)
-	c := connect(t, serverAddr(t))
+	c := connect(t, servertest.Addr(t))
 	h := home(t, c)
 	res, err := c.Multi(ctx,
 		zk.CreateOp(h+"/a", []byte("1"), zk.OpenACL, 0),
@@ -215,7 +216,7 @@ func TestMulti(t *testing.T) {
 
 func TestChroot(t *testing.T) {
 	ctx := testContext(t)
-	addr := serverAddr(t)
+	addr := servertest.Addr(t)
 	plain := connect(t, addr)
 	h := home(t, plain)
 	c := connect(t, addr+h)
@@ -254,7 +255,7 @@ func TestChroot(t *testing.T) {
 
 func TestLastZxid(t *testing.T) {
 	ctx := testContext(t)
-	c := connect(t, serverAddr(t))
+	c := connect(t, servertest.Addr(t))
 	h := home(t, c)
 	stat := must(c.Set(ctx, h, nil, -1))(t)
 	if z := c.LastZxid(); z < stat.Mzxid || z == proto.Zxid(0) {
@@ -264,7 +265,7 @@ func TestLastZxid(t *testing.T) {
 
 func TestSizesAndText(t *testing.T) {
 	ctx := testContext(t)
-	c := connect(t, serverAddr(t))
+	c := connect(t, servertest.Addr(t))
 	h := home(t, c)
 	big := make([]byte, 1_000_000)
 	for i := range big {

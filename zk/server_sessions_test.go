@@ -11,12 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"paddock/internal/servertest"
 	"paddock/zk"
 )
 
 func TestSessionEnds(t *testing.T) {
 	ctx := testContext(t)
-	addr := serverAddr(t)
+	addr := servertest.Addr(t)
 	other := connect(t, addr)
 	h := home(t, other)
 
@@ -71,7 +72,7 @@ func TestSessionEnds(t *testing.T) {
 func TestManyCallers(t *testing.T) {
 	ctx := testContext(t)
 	k := &cutter{}
-	c := connect(t, serverAddr(t), zk.WithDialer(k.dial))
+	c := connect(t, servertest.Addr(t), zk.WithDialer(k.dial))
 	h := home(t, c)
 	var sure, unsure atomic.Int32
 	var wg sync.WaitGroup

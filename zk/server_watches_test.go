@@ -8,12 +8,13 @@ import (
 	"net"
 	"testing"
 
+	"paddock/internal/servertest"
 	"paddock/zk"
 )
 
 func TestOneShotWatches(t *testing.T) {
 	ctx := testContext(t)
-	addr := serverAddr(t)
+	addr := servertest.Addr(t)
 	c, other := connect(t, addr), connect(t, addr)
 	h := home(t, c)
 	a := h + "/a"
@@ -79,7 +80,7 @@ func TestOneShotWatches(t *testing.T) {
 
 func TestPersistentWatches(t *testing.T) {
 	ctx := testContext(t)
-	c := connect(t, serverAddr(t))
+	c := connect(t, servertest.Addr(t))
 	h := home(t, c)
 	one := must(c.AddWatch(ctx, h, zk.Persistent))(t)
 	twin := must(c.AddWatch(ctx, h, zk.Persistent))(t)
@@ -127,7 +128,7 @@ func TestPersistentWatches(t *testing.T) {
 // What happens while a client is cut off reaches its watches afterwards.
 func TestWatchesAcrossReconnect(t *testing.T) {
 	ctx := testContext(t)
-	addr := serverAddr(t)
+	addr := servertest.Addr(t)
 	gate := make(chan struct{}, 1) // a connection needs a pass
 	gate <- struct{}{}
 	k := &cutter{}

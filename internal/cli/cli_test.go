@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"paddock/internal/servertest"
 	"paddock/zk"
 )
 
@@ -41,7 +42,7 @@ func TestScripts(t *testing.T) {
 	}
 	for _, script := range scripts {
 		t.Run(filepath.Base(script), func(t *testing.T) {
-			addr := startServer(t)
+			addr := servertest.Addr(t)
 			want, err := os.ReadFile(script)
 			if err != nil {
 				t.Fatal(err)
@@ -143,7 +144,7 @@ func TestWithoutServer(t *testing.T) {
 
 // A command with -w stays for the event.
 func TestWatching(t *testing.T) {
-	addr := startServer(t)
+	addr := servertest.Addr(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	c, err := zk.Connect(ctx, addr)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+// Package servertest is the server that the tests of a client talk to.
+package servertest
 
 import (
 	"os"
@@ -10,10 +11,10 @@ import (
 	"paddock/internal/server"
 )
 
-// startServer is the server that a test talks to, fresh: one of its own in this
-// process, or the one that ZK_TEST_SERVER names (host:port), to compare with
+// Addr is where it listens: a fresh one in this process, which ends with the
+// test, or the one that ZK_TEST_SERVER names (host:port), to compare with
 // another implementation.
-func startServer(t testing.TB) string {
+func Addr(t testing.TB) string {
 	t.Helper()
 	if addr := os.Getenv("ZK_TEST_SERVER"); addr != "" {
 		return addr
