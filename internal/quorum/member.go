@@ -120,8 +120,11 @@ func parseAddr(text string) (a Addr, role string, err error) {
 	if err != nil {
 		return a, "", err
 	}
-	if len(fields) < 3 || len(fields) > 4 || fields[0] == "" {
+	if len(fields) < 3 || len(fields) > 4 {
 		return a, "", errServerForm
+	}
+	if err := checkHost(fields[0]); err != nil {
+		return a, "", err
 	}
 	a.Host = fields[0]
 	if a.QuorumPort, err = parsePort(fields[1]); err != nil {
@@ -151,14 +154,28 @@ func parseClientPart(text string) (*HostPort, error) {
 	if len(fields) == 1 && !strings.HasPrefix(text, "[") {
 		fields = []string{"0.0.0.0", fields[0]}
 	}
-	if len(fields) != 2 || fields[0] == "" {
+	if len(fields) != 2 {
 		return nil, errServerForm
+	}
+	if err := checkHost(fields[0]); err != nil {
+		return nil, err
 	}
 	port, err := parsePort(fields[1])
 	if err != nil {
 		return nil, err
 	}
 	return &HostPort{fields[0], port}, nil
+}
+
+// checkHost refuses what would not come back from the text of a membership.
+func checkHost(host string) error {
+	if host == "" {
+		return errServerForm
+	}
+	if strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) {
+		return fmt.Errorf("%q is not a host: it has a blank, a control character or a backslash", brief(host))
+	}
+	return nil
 }
 
 // splitHost cuts at colons; a host in brackets is one field, without them.
