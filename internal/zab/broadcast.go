@@ -176,7 +176,9 @@ func (l *leader) commit(z proto.Zxid) {
 			i.Data = append(id[:8:8], e.Data...)
 			i.Config = e.Config
 			commits, informs = append(commits, c), append(informs, i)
-			l.mute = heir != p.sid
+			if heir != p.sid {
+				l.mute, l.heir = true, heir
+			}
 			continue
 		}
 		commits = append(commits, packet(proto.PacketCommit, e.Zxid))

@@ -30,8 +30,9 @@ type leader struct {
 	ackFrozen   bool  // a quorum has accepted the new epoch
 	synchronise bool  // currentEpoch is durable: learners may be brought up to date
 	serving     bool
-	mute        bool // another server is to lead: nothing more is committed
-	leaving     bool // handing over: nothing more is proposed
+	mute        bool  // another server is to lead: nothing more is committed
+	heir        int64 // that server
+	leaving     bool  // handing over: nothing more is proposed
 
 	history  proto.Zxid // the last transaction when this reign began
 	proposed proto.Zxid // last of this reign, epoch:0 before the first
@@ -154,6 +155,9 @@ func (l *leader) linkDown(ev LinkDown) {
 		l.p.line(false, "a learner has left", "sid", f.sid, "because", ev.Err)
 	}
 	l.forget(f)
+	if l.heir != 0 && len(l.learners) == 0 {
+		l.p.appoint(l.heir)
+	}
 }
 
 func (l *leader) forget(f *learnerLink) {
@@ -407,6 +411,10 @@ func (l *leader) tick() {
 		return
 	}
 	if l.serving && l.halfTicks%2 == 0 && !l.quorums(func(f *learnerLink) bool { return f.stage >= hasAcked && p.now < f.deadline }) {
+		if l.heir != 0 {
+			p.appoint(l.heir)
+			return
+		}
 		p.look("a quorum of servers follows no more")
 	}
 }

@@ -574,7 +574,7 @@ func (f *learner) activate(z proto.Zxid, c *quorum.Config, data []byte) error {
 		return fmt.Errorf("the membership has given this server another part")
 	}
 	p.deliver()
-	p.look("the membership has given this server or its leader another part", "leader", heir)
+	p.appoint(heir)
 	return nil
 }
 

@@ -52,6 +52,7 @@ type Peer struct {
 	lead     *leader
 	learn    *learner
 	heir     int64 // a leader that hands over votes for this server; 0: nobody
+	next     *vote // the leader that a reconfig has named: there is no election
 	epoch    int64 // agreed with the current leader
 }
 
@@ -217,8 +218,20 @@ func (p *Peer) settle() {
 		return
 	}
 	p.settling = false
+	if next := p.next; next != nil {
+		p.next = nil
+		p.take(*next)
+		return
+	}
 	p.election.begin(p.now, p.ownVote())
 	p.elected()
+}
+
+// appoint leaves the current role for one under the leader that a reconfig has
+// named, without an election (section 13.4).
+func (p *Peer) appoint(leader int64) {
+	p.next = &vote{leader: leader, zxid: p.last, round: p.election.round, peerEpoch: p.current}
+	p.look("the membership has given this server or its leader another part", "leader", leader)
 }
 
 // restore asks for another state of log and tree; then runs unless the role
