@@ -70,6 +70,7 @@ type Links struct {
 	opt       LinkOptions
 	strangers strangers
 	wg        sync.WaitGroup
+	quiet     quiet
 
 	mu        sync.Mutex
 	closed    bool
@@ -214,14 +215,14 @@ func (l *Links) greet(c net.Conn) {
 	k, first, err := l.firstPacket(c)
 	known := l.strangers.remove(c)
 	if err == nil && !known {
-		err = errors.New("too many connections wait to say who they are, or the port is closed")
+		err = errStranger
 	}
 	if err == nil && !l.register(k, nil) {
 		err = errLinksClosed
 	}
 	if err != nil {
 		c.Close()
-		l.opt.Logger.Warn("a connection to the quorum port is refused", "peer", c.RemoteAddr(), "why", err)
+		l.quiet.warn(l.opt.Logger, "a connection to the quorum port is refused", "peer", c.RemoteAddr(), "why", err)
 		return
 	}
 	k.run(first)
@@ -229,9 +230,7 @@ func (l *Links) greet(c net.Conn) {
 
 // firstPacket reads FOLLOWERINFO or OBSERVERINFO (section 5.2).
 func (l *Links) firstPacket(raw net.Conn) (*link, []proto.Packet, error) {
-	if l.opt.FirstPacket > 0 {
-		raw.SetDeadline(time.Now().Add(l.opt.FirstPacket))
-	}
+	raw.SetDeadline(deadline(l.opt.FirstPacket))
 	c, err := l.wrap(raw, false)
 	if err != nil {
 		return nil, nil, err

@@ -118,6 +118,53 @@ func setUp(c net.Conn, noDelay, keepAlive bool) {
 	}
 }
 
+// deadline is d from now; 0 is none.
+func deadline(d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
+// withTimeout is context.WithTimeout; 0 is none.
+func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// quiet keeps a flood of connections from flooding the log.
+type quiet struct {
+	mu      sync.Mutex
+	window  time.Time
+	count   int
+	skipped int
+}
+
+const linesPerSecond = 20
+
+func (q *quiet) warn(l *slog.Logger, msg string, args ...any) {
+	q.mu.Lock()
+	if now := time.Now(); now.Sub(q.window) > time.Second {
+		if q.skipped > 0 {
+			args = append(args, "similar_lines_left_out", q.skipped)
+		}
+		q.window, q.count, q.skipped = now, 0, 0
+	}
+	q.count++
+	over := q.count > linesPerSecond
+	if over {
+		q.skipped++
+	}
+	q.mu.Unlock()
+	if !over {
+		l.Warn(msg, args...)
+	}
+}
+
+var errStranger = errors.New("too many connections wait to say who they are, or the port has been closed")
+
 // strangers are connections whose peer has not said yet who it is. There is a
 // limited number: one more closes the one that has been silent for longest, so
 // that a flood cannot keep out those who speak at once.
