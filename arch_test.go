@@ -62,7 +62,8 @@ var mayStart = map[string]string{
 	"internal/pipeline limits.drain":      "an end of the context ends the wait for the last requests",
 	"internal/pipeline Client.startDrain": "reads that had to wait behind a write",
 
-	"internal/replica NewSingle": "flush and commit; snapshots; purge",
+	"internal/replica NewKeeper": "snapshots; purge",
+	"internal/replica NewSingle": "flush and commit",
 
 	"internal/server Server.start": "the client port",
 	"internal/server quotaLog":     "a log line out of the tree's lock",

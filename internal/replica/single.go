@@ -11,37 +11,24 @@
 // One goroutine writes and commits. While it waits for the disk, and while it
 // applies and answers, the next batch gathers: the busier the server, the more
 // transactions share a flush. A goroutine of its own for committing would start
-// the next flush sooner, with fewer transactions in it; measured, that costs
-// throughput and a fifth more CPU for each write (docs/performance.md).
+// the next flush sooner, with fewer transactions in it; measured, that costs a
+// fifth more CPU for each write and buys no throughput (docs/decisions/0002).
 package replica
 
 import (
 	"fmt"
-	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"paddock/internal/pipeline"
 	"paddock/internal/storage"
-	"paddock/internal/tree"
-	"paddock/proto"
 )
 
 // Options of a Single.
 type Options struct {
-	Logger     *slog.Logger
-	FlushDelay time.Duration // how long a batch waits for company; 0 is not at all
-	FlushPoll  time.Duration // a batch that nothing joined for so long waits no more; 0 is FlushDelay
-	MaxBatch   int           // transactions that end that wait; 0 is none
-	SnapRetain int
-	// SnapExact takes a snapshot whenever the log asks for one. Otherwise a large
-	// tree waits for half as many transactions as it has znodes: to write all of
-	// it costs about as much as they do, and so does to replay them.
-	SnapExact     bool
-	SinceSnapshot int           // transactions that recovery has found after the last one
-	PurgeInterval time.Duration // 0 is never
+	Flush  Flush
+	Keeper *Keeper // of the same store; the caller closes it, after Close
 	// OnFatal is told once that the log has failed: nothing is acknowledged
 	// from then on.
 	OnFatal func(error)
@@ -49,11 +36,9 @@ type Options struct {
 
 // Single is the Replicator of one server. Use NewSingle.
 type Single struct {
-	opt   Options
-	store *storage.Store
-	log   *storage.Log
-	tree  *tree.Tree
-	pipe  *pipeline.Pipeline
+	opt  Options
+	log  *storage.Log
+	pipe *pipeline.Pipeline
 
 	mu     sync.Mutex
 	cur    *batch
@@ -61,13 +46,9 @@ type Single struct {
 	closed bool
 	wake   chan struct{} // capacity 1: cur has become worth writing
 
-	since    int           // transactions since the last snapshot; writer only
-	snapshot chan struct{} // capacity 1: one is due
-	stop     chan struct{}
-	done     sync.WaitGroup // writer
-	rest     sync.WaitGroup // snapshotter and purger
-	failed   atomic.Pointer[error]
-	snaps    atomic.Int64
+	stop   chan struct{}
+	done   sync.WaitGroup // writer
+	failed atomic.Pointer[error]
 }
 
 type batch struct {
@@ -77,14 +58,10 @@ type batch struct {
 
 // NewSingle returns the Replicator of pipe on store, whose log nobody else
 // uses. It works until Close.
-func NewSingle(store *storage.Store, t *tree.Tree, pipe *pipeline.Pipeline, opt Options) *Single {
-	s := &Single{opt: opt, since: opt.SinceSnapshot, store: store, log: store.Log(), tree: t, pipe: pipe, cur: new(batch),
-		wake: make(chan struct{}, 1), snapshot: make(chan struct{}, 1), stop: make(chan struct{})}
+func NewSingle(store *storage.Store, pipe *pipeline.Pipeline, opt Options) *Single {
+	s := &Single{opt: opt, log: store.Log(), pipe: pipe, cur: new(batch), wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	s.done.Add(1)
 	go s.write()
-	s.rest.Add(2)
-	go s.snapshots()
-	go s.purges()
 	return s
 }
 
@@ -99,7 +76,7 @@ func (s *Single) Propose(p pipeline.Proposal) {
 	s.cur.proposals = append(s.cur.proposals, p)
 	n := len(s.cur.proposals)
 	s.mu.Unlock()
-	if n == 1 || n == s.opt.MaxBatch {
+	if n == 1 || n == s.opt.Flush.MaxBatch {
 		select {
 		case s.wake <- struct{}{}:
 		default:
@@ -147,9 +124,7 @@ func (s *Single) write() {
 			}
 			return
 		}
-		if d := s.opt.FlushDelay; d > 0 {
-			s.gather(d)
-		}
+		s.opt.Flush.Gather(s.gathered, s.wake, s.stop)
 		// Requests that have arrived meanwhile are to share this flush: their
 		// readers are runnable, and run before this goroutine does again.
 		runtime.Gosched()
@@ -160,41 +135,13 @@ func (s *Single) write() {
 		if !s.commit(b) {
 			return
 		}
-		if s.log.WantsSnapshot() && s.worthSnapshot() {
-			s.since = 0
-			s.log.Roll()
-			select {
-			case s.snapshot <- struct{}{}:
-			default: // one is being written
-			}
-		}
 	}
 }
 
-// gather waits for the batch to fill: for d at most, and no longer than nobody
-// joins it.
-func (s *Single) gather(d time.Duration) {
-	poll := d
-	if s.opt.FlushPoll > 0 {
-		poll = min(poll, s.opt.FlushPoll)
-	}
-	end := time.Now().Add(d)
-	for seen := 0; ; {
-		s.mu.Lock()
-		n := len(s.cur.proposals)
-		s.mu.Unlock()
-		left := time.Until(end)
-		if n == seen || left <= 0 || s.opt.MaxBatch > 0 && n >= s.opt.MaxBatch {
-			return
-		}
-		seen = n
-		select {
-		case <-time.After(min(poll, left)):
-		case <-s.wake: // the batch is full
-		case <-s.stop:
-			return
-		}
-	}
+func (s *Single) gathered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.cur.proposals)
 }
 
 // commit makes a batch durable and applies it. It returns false when the log
@@ -209,18 +156,10 @@ func (s *Single) commit(b *batch) bool {
 		return false
 	}
 	s.pipe.Commit(b.proposals)
-	s.since += len(b.proposals)
+	n := len(b.proposals)
 	s.recycle(b)
+	s.opt.Keeper.Logged(n)
 	return true
-}
-
-func (s *Single) worthSnapshot() bool {
-	if s.opt.SnapExact {
-		return true
-	}
-	v := s.tree.View(0)
-	defer v.Close()
-	return s.since >= v.Nodes()/2
 }
 
 // fail stops everything: a server that cannot write its log must not answer.
@@ -236,9 +175,6 @@ func (s *Single) fail(err error) {
 // Fsyncs is the number of flushes so far.
 func (s *Single) Fsyncs() int64 { return s.log.Stats().Count.Load() }
 
-// Snapshots is the number of snapshots written so far.
-func (s *Single) Snapshots() int64 { return s.snaps.Load() }
-
 // Close writes and applies what was proposed, then closes the log.
 func (s *Single) Close() error {
 	close(s.stop)
@@ -246,7 +182,6 @@ func (s *Single) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.rest.Wait()
 	if err := s.log.Close(); err != nil {
 		return fmt.Errorf("closing the log: %w", err)
 	}
@@ -254,72 +189,4 @@ func (s *Single) Close() error {
 		return *e
 	}
 	return nil
-}
-
-// Snapshot writes a snapshot of the tree.
-func Snapshot(store *storage.Store, t *tree.Tree) (path string, zxid proto.Zxid, err error) {
-	snap := t.Snapshot()
-	defer snap.Close()
-	w, err := store.CreateSnapshot(snap.Zxid)
-	if err != nil {
-		return "", 0, err
-	}
-	w.Sessions(len(snap.Sessions()), func(yield func(int64, int32)) {
-		for id, ms := range snap.Sessions() {
-			yield(id, ms)
-		}
-	})
-	w.ACLs(len(snap.ACLs()), func(yield func(int64, []proto.ACL)) {
-		for _, a := range snap.ACLs() {
-			yield(a.Key, a.List)
-		}
-	})
-	if err := snap.Nodes(w.Node); err != nil {
-		w.Abort()
-		return "", 0, err
-	}
-	last, digest := snap.End()
-	path, _, err = w.Finish(last, &storage.SnapDigest{Zxid: last, Version: proto.DigestVersion, Tree: digest})
-	return path, snap.Zxid, err
-}
-
-func (s *Single) snapshots() {
-	defer s.rest.Done()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-s.snapshot:
-		}
-		start := time.Now()
-		path, zxid, err := Snapshot(s.store, s.tree)
-		if err != nil {
-			// The log has it all: the next one may do better.
-			s.opt.Logger.Error("snapshot failed, the log is kept", "err", err)
-			continue
-		}
-		s.snaps.Add(1)
-		s.opt.Logger.Info("snapshot written", "file", path, "zxid", zxid, "took", time.Since(start).Round(time.Millisecond))
-	}
-}
-
-func (s *Single) purges() {
-	defer s.rest.Done()
-	if s.opt.PurgeInterval <= 0 {
-		return
-	}
-	tick := time.NewTicker(s.opt.PurgeInterval)
-	defer tick.Stop()
-	for {
-		if removed, err := s.store.Purge(s.opt.SnapRetain); err != nil {
-			s.opt.Logger.Error("old snapshots and logs could not be removed", "err", err)
-		} else if len(removed) > 0 {
-			s.opt.Logger.Info("old snapshots and logs removed", "files", len(removed), "kept", s.opt.SnapRetain)
-		}
-		select {
-		case <-s.stop:
-			return
-		case <-tick.C:
-		}
-	}
 }

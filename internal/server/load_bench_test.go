@@ -7,6 +7,7 @@ import (
 	"os"
 	"testing"
 
+	"paddock/internal/replica"
 	"paddock/internal/storage"
 	"paddock/internal/tree"
 )
@@ -24,7 +25,7 @@ func BenchmarkRecover(b *testing.B) {
 			b.Fatal(err)
 		}
 		t := tree.New()
-		rec, err := recoverTree(store, t, slog.New(slog.DiscardHandler))
+		rec, err := replica.Recover(store, t, slog.New(slog.DiscardHandler))
 		if err != nil {
 			b.Fatal(err)
 		}

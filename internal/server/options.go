@@ -10,6 +10,7 @@ import (
 	"paddock/internal/acl"
 	"paddock/internal/config"
 	"paddock/internal/pipeline"
+	"paddock/internal/replica"
 	"paddock/internal/storage"
 	"paddock/internal/vfs"
 	"paddock/proto"
@@ -40,6 +41,15 @@ func storageOptions(cfg *config.Config, log *slog.Logger, fs vfs.FS) storage.Opt
 		AutocreateDir: cfg.DatadirAutocreate, AutocreateDB: cfg.DBAutocreate,
 		WriteDigest: cfg.DigestEnabled, WriteLastZxid: cfg.SerializeLastZxid,
 	}
+}
+
+func flushOptions(cfg *config.Config) replica.Flush {
+	return replica.Flush{Delay: cfg.FlushDelay, Poll: cfg.MaxWriteQueuePollTime, MaxBatch: cfg.MaxBatchSize}
+}
+
+func keeperOptions(cfg *config.Config, log *slog.Logger, found storage.Recovered) replica.KeeperOptions {
+	return replica.KeeperOptions{Logger: log, SnapExact: exactSnapshots(cfg), SinceSnapshot: found.TxnsSinceSnapshot,
+		SnapRetain: cfg.SnapRetainCount, PurgeInterval: cfg.PurgeInterval}
 }
 
 // exactSnapshots: whoever sets the distance between snapshots gets it.

@@ -43,6 +43,7 @@ type Server struct {
 	store  *storage.Store
 	tree   *tree.Tree
 	pipe   *pipeline.Pipeline
+	keeper *replica.Keeper
 	single *replica.Single
 	port   *conn.Server // nil when the configuration names no client port
 	fatal  chan error
@@ -95,15 +96,16 @@ func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (
 	}()
 	s.tree = tree.New()
 	s.tree.OnQuota(quotaLog(log))
-	if s.Recovered, err = recoverTree(s.store, s.tree, log); err != nil {
+	if s.Recovered, err = replica.Recover(s.store, s.tree, log); err == nil && s.Recovered.Untrusted {
+		err = replica.UntrustedError(s.store)
+	}
+	if err != nil {
 		s.tree.Close()
 		return err
 	}
 	s.pipe = pipeline.New(s.tree, pipelineOptions(cfg, log, authority))
-	s.single = replica.NewSingle(s.store, s.tree, s.pipe, replica.Options{
-		Logger: log, FlushDelay: cfg.FlushDelay, FlushPoll: cfg.MaxWriteQueuePollTime, MaxBatch: cfg.MaxBatchSize,
-		SnapExact: exactSnapshots(cfg), SinceSnapshot: s.Recovered.TxnsSinceSnapshot, SnapRetain: cfg.SnapRetainCount, PurgeInterval: cfg.PurgeInterval, OnFatal: s.fail,
-	})
+	s.keeper = replica.NewKeeper(s.store, s.tree, keeperOptions(cfg, log, s.Recovered))
+	s.single = replica.NewSingle(s.store, s.pipe, replica.Options{Flush: flushOptions(cfg), Keeper: s.keeper, OnFatal: s.fail})
 	s.pipe.Start(s.single)
 	if ln == nil {
 		return nil
@@ -143,7 +145,7 @@ func (s *Server) words() *admin.Admin {
 		Rejected:        func() int64 { return s.port.Rejected() },
 		Connections:     func(visit func(*pipeline.Client)) { s.port.Each(visit) },
 		ClientAddr:      func() net.Addr { return s.ClientAddr() },
-		Fsyncs:          s.single.Fsyncs, Snapshots: s.single.Snapshots,
+		Fsyncs:          s.single.Fsyncs, Snapshots: s.keeper.Snapshots,
 		FsyncTime: func() time.Duration { return time.Duration(s.store.Log().Stats().Total.Load()) },
 	})
 }
@@ -184,6 +186,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.pipe.Stop()
 		s.pipe.Drain(ctx)
 		s.err = s.single.Close()
+		s.keeper.Close()
 		if s.port != nil {
 			s.port.Close(ctx)
 		}

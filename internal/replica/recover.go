@@ -1,43 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package server
+package replica
 
 import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
 
-	"paddock/internal/replica"
 	"paddock/internal/storage"
 	"paddock/internal/tree"
 	"paddock/proto"
 )
 
-// recoverTree loads the data directory into t and, if it held nothing, makes
-// it a database that Apache's server opens too.
-func recoverTree(store *storage.Store, t *tree.Tree, log *slog.Logger) (storage.Recovered, error) {
+// Recover loads the data directory into t and, if it held nothing, makes it a
+// database that Apache's server opens too.
+func Recover(store *storage.Store, t *tree.Tree, log *slog.Logger) (storage.Recovered, error) {
 	load := t.Load()
-	in := &sink{Loader: load, log: log}
-	rec, err := store.Recover(in)
-	if err == nil && rec.Untrusted {
-		err = fmt.Errorf("%s is empty and db.autocreate=false: create an empty file %s if this is meant to be a new database",
-			store.LogDir(), filepath.Join(filepath.Dir(store.LogDir()), "initialize"))
+	rec, err := Load(store, load, log)
+	load.Close()
+	if err == nil && rec.NeedsSnapshot && !rec.Untrusted {
+		_, _, err = Snapshot(store, t)
 	}
+	return rec, err
+}
+
+// Load fills a tree from the data directory.
+func Load(store *storage.Store, load *tree.Loader, log *slog.Logger) (storage.Recovered, error) {
+	rec, err := store.Recover(&sink{Loader: load, log: log})
 	if err != nil {
-		load.Close()
 		return rec, err
 	}
 	load.Done(max(rec.LastZxid, rec.ContentZxid))
-	load.Close()
 	if load.Dangled > 0 {
 		log.Warn("znodes had no access control list in the snapshot", "znodes", load.Dangled, "snapshot", rec.Snapshot)
 	}
-	if rec.NeedsSnapshot {
-		if _, _, err := replica.Snapshot(store, t); err != nil {
-			return rec, err
-		}
-	}
 	return rec, nil
+}
+
+// UntrustedError says that a directory is empty where it must not be.
+func UntrustedError(store *storage.Store) error {
+	return fmt.Errorf("%s is empty and db.autocreate=false: create an empty file %s if this is meant to be a new database",
+		store.LogDir(), filepath.Join(filepath.Dir(store.LogDir()), "initialize"))
 }
 
 // sink lets a storage recovery fill a tree, and compares digests on the way: a
