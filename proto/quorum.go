@@ -79,8 +79,8 @@ const (
 	Observing
 )
 
-// Notification is the body of an election message in its newest form
-// (section 3.1); the codec of the older ones is with the election port.
+// Notification is the body of an election message (section 3.1): see
+// DecodeNotification and AppendNotification.
 type Notification struct {
 	State         PeerState
 	Leader        int64  // proposed
