@@ -26,7 +26,9 @@ const mayImport = `
 jute:
 proto: jute
 internal/vfs:
-internal/config:
+internal/quorum:
+internal/zab: jute proto internal/quorum
+internal/config: internal/quorum
 internal/session:
 internal/acl: jute proto
 internal/watch: proto
@@ -35,7 +37,7 @@ internal/storage: jute proto internal/vfs; github.com/klauspost/compress
 internal/pipeline: jute proto internal/acl internal/session internal/tree internal/watch
 internal/replica: proto internal/storage internal/tree internal/pipeline
 internal/conn: internal/acl internal/pipeline
-internal/admin: proto internal/config internal/session internal/pipeline
+internal/admin: proto internal/quorum internal/config internal/session internal/pipeline
 internal/server: proto internal/acl internal/admin internal/config internal/conn internal/pipeline internal/replica internal/storage internal/tree internal/vfs
 zk: jute proto
 internal/cli: proto zk
@@ -48,7 +50,12 @@ internal/crashtest: *
 `
 
 // noClock lists the packages that are told the time and never ask for it.
-var noClock = []string{"jute", "proto", "internal/acl", "internal/session", "internal/tree", "internal/watch"}
+var noClock = []string{"jute", "proto", "internal/acl", "internal/quorum", "internal/session", "internal/tree", "internal/watch",
+	"internal/zab"}
+
+// pure lists the packages that are functions of what they are given: the same
+// events give the same answers, in a simulation as on a machine.
+var pure = []string{"internal/quorum", "internal/zab"}
 
 // mayStart lists every function that starts a goroutine, with what it is for.
 // docs/architecture.md says who ends each.
@@ -277,6 +284,53 @@ func TestPureCodeReadsNoClock(t *testing.T) {
 			return true
 		})
 	}
+}
+
+func TestPureCodeIsAFunction(t *testing.T) {
+	for _, s := range shipped(sources(t)) {
+		if !slices.Contains(pure, s.pkg) {
+			continue
+		}
+		for _, i := range s.ast.Imports {
+			if name := strings.Trim(i.Path.Value, `"`); impure(name) {
+				t.Errorf("%s/%s imports %s, which package %s may not", s.pkg, s.name, name, s.pkg)
+			}
+		}
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			if what := forbidden(n); what != "" {
+				t.Errorf("%s: %s in package %s", s.fset.Position(n.Pos()), what, s.pkg)
+			}
+			return true
+		})
+	}
+}
+
+// impure says whether a package of the standard library has a world behind it:
+// sockets, files, threads, the machine. netip only knows what an address is.
+func impure(name string) bool {
+	first, _, _ := strings.Cut(name, "/")
+	return name != "net/netip" && slices.Contains([]string{"log", "net", "os", "runtime", "sync", "syscall", "unsafe"}, first)
+}
+
+// forbidden names what a node has to do with other goroutines or with
+// randomness that no seed repeats.
+func forbidden(n ast.Node) string {
+	seeded := []string{"New", "NewSource", "NewPCG", "NewChaCha8", "Rand", "Source"}
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return "a go statement"
+	case *ast.ChanType, *ast.SendStmt, *ast.SelectStmt:
+		return "a channel"
+	case *ast.UnaryExpr:
+		if n.Op == token.ARROW {
+			return "a channel"
+		}
+	case *ast.SelectorExpr:
+		if x, ok := n.X.(*ast.Ident); ok && x.Name == "rand" && !slices.Contains(seeded, n.Sel.Name) {
+			return "the global rand." + n.Sel.Name
+		}
+	}
+	return ""
 }
 
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"paddock/internal/config"
 	"paddock/internal/pipeline"
+	"paddock/internal/quorum"
 	"paddock/proto"
 )
 
@@ -86,7 +86,7 @@ func (a *Admin) moment(ms int64) time.Time {
 // javaAddress writes an address as Java does: behind a slash, IPv6 in full.
 func javaAddress(peer string) string {
 	if a, err := netip.ParseAddrPort(peer); err == nil {
-		peer = config.HostPort{Host: a.Addr().String(), Port: int(a.Port())}.String()
+		peer = quorum.HostPort{Host: a.Addr().String(), Port: int(a.Port())}.String()
 	}
 	return "/" + peer
 }

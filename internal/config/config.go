@@ -16,6 +16,8 @@ package config
 
 import (
 	"time"
+
+	"paddock/internal/quorum"
 )
 
 // A Config is every setting of one server, validated and in Go units. It is not changed after Load returns it.
@@ -172,11 +174,8 @@ func (w Whitelist) Allows(word string) bool {
 
 // Ensemble is what only a server among several uses.
 type Ensemble struct {
-	ServerID                    int64 // from the myid file; -1 when there is none
-	Servers                     []Server
-	Groups                      map[int64][]int64 // group id to server ids; nil is a plain majority
-	Weights                     map[int64]int64   // by server id; an absent one counts 1
-	Version                     int64             // of the dynamic file, its zxid; 0 for a static list
+	ServerID                    int64          // from the myid file; -1 when there is none
+	Members                     *quorum.Config // never nil; Version is the dynamic file's, 0 for a static list
 	DynamicConfigFile           string
 	StandaloneEnabled           bool
 	ReconfigEnabled             bool
@@ -200,15 +199,7 @@ func (c *Config) Distributed() bool {
 }
 
 // Voters counts the servers that vote.
-func (c *Config) Voters() int {
-	n := 0
-	for _, s := range c.Ensemble.Servers {
-		if !s.Observer {
-			n++
-		}
-	}
-	return n
-}
+func (c *Config) Voters() int { return len(c.Ensemble.Members.Voters()) }
 
 // InitLimit is initLimit in time.
 func (c *Config) InitLimit() time.Duration { return time.Duration(c.Ensemble.InitLimit) * c.TickTime }

@@ -458,7 +458,7 @@ func TestMembership(t *testing.T) {
 	if !c.Distributed() || c.Voters() != 3 || !c.Ensemble.Observer || c.ClientAddr != "[::1]:2182" || c.InitLimit() != 15*time.Second {
 		t.Errorf("%+v", c)
 	}
-	if got := c.Ensemble.Servers[1].String(); got != "[0:0:0:0:0:0:0:1]:1:2:observer;[0:0:0:0:0:0:0:1]:2182" {
+	if got := c.Ensemble.Members.Members[1].String(); got != "[0:0:0:0:0:0:0:1]:1:2:observer;[0:0:0:0:0:0:0:1]:2182" {
 		t.Error(got)
 	}
 	if slices.ContainsFunc(c.Warnings, func(w string) bool { return strings.Contains(w, "standalone") }) {
@@ -475,37 +475,6 @@ func TestStandaloneServerLine(t *testing.T) {
 	}
 }
 
-func TestParseServer(t *testing.T) {
-	for _, tc := range []struct {
-		name, in, want string // want: the normal form, or "!" and a part of the error
-	}{
-		{"plain", "h:1:2", "h:1:2:participant"},
-		{"secure", "h:1:2;3;x:4", "h:1:2:participant;0.0.0.0:3;x:4"},
-		{"secure only", "h:1:2;;4", "h:1:2:participant;;0.0.0.0:4"},
-		{"several", "z:1:2|a:1:2", "a:1:2:participant|z:1:2:participant"},
-		{"empty", "", "!must have the form"},
-		{"no host", ":1:2", "!must have the form"},
-		{"empty client", "h:1:2;", "!is not a port"},
-		{"port", "h:1:70000", `!"70000" is not a port`},
-		{"role", "h:1:2:king", `!unknown role "king"`},
-		{"roles", "a:1:2|b:1:2:observer", "!the same role"},
-		{"open bracket", "[::1:2:3", "!no matching ']:'"},
-		{"not v6", "[host]:2:3", "!is not an IPv6 address"},
-		{"semicolons", "h:1:2;3;4;5", "!must have the form"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			s, err := ParseServer(1, tc.in, true)
-			if part, bad := strings.CutPrefix(tc.want, "!"); bad {
-				if err == nil || !strings.Contains(err.Error(), part) {
-					t.Errorf("got %v, %v", s, err)
-				}
-			} else if err != nil || s.String() != tc.want {
-				t.Errorf("got %s, %v", s, err)
-			}
-		})
-	}
-}
-
 func TestDynamicFile(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "myid"), "1")
@@ -518,7 +487,7 @@ func TestDynamicFile(t *testing.T) {
 	}
 	write(t, bad, "server.1=a:1:2\n")
 	c, err := Load(Source{File: file})
-	if err != nil || c.Ensemble.Version != 0x1f || len(c.Ensemble.Servers) != 1 {
+	if err != nil || c.Ensemble.Members.Version != 0x1f || len(c.Ensemble.Members.Members) != 1 {
 		t.Errorf("%v, %+v", err, c)
 	}
 }

@@ -139,7 +139,7 @@ func checkOutcome(t *testing.T, c *Config, g golden) {
 		}
 	}
 	var got []string
-	for _, s := range c.Ensemble.Servers {
+	for _, s := range c.Ensemble.Members.Members {
 		got = append(got, "server."+strconv.FormatInt(s.ID, 10)+"="+s.String())
 	}
 	var want []string
@@ -147,8 +147,8 @@ func checkOutcome(t *testing.T, c *Config, g golden) {
 		if strings.HasPrefix(line, "server.") {
 			want = append(want, line)
 		}
-		if v, ok := strings.CutPrefix(line, "version="); ok && v != strconv.FormatInt(c.Ensemble.Version, 16) {
-			t.Errorf("version %x, want %s", c.Ensemble.Version, v)
+		if v, ok := strings.CutPrefix(line, "version="); ok && v != strconv.FormatInt(c.Ensemble.Members.Version, 16) {
+			t.Errorf("version %x, want %s", c.Ensemble.Members.Version, v)
 		}
 	}
 	slices.Sort(got)

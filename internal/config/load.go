@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"paddock/internal/quorum"
 )
 
 // Source is where the settings of one server come from.
@@ -98,6 +100,7 @@ func Load(src Source) (*Config, error) {
 		ConfigFile: src.File,
 		Given:      map[string]Given{},
 		Properties: map[string]string{},
+		Ensemble:   Ensemble{Members: &quorum.Config{}},
 	}}
 	l.collectBase()
 	l.collectProperties()

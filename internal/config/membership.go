@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"paddock/internal/quorum"
 )
 
 // isMember says whether a key belongs into a dynamic file.
@@ -25,6 +26,7 @@ func isMember(key string) bool {
 // they make an ensemble, or a standalone server.
 func (l *loader) membership() {
 	e := &l.cfg.Ensemble
+	var version int64
 	lines := slices.DeleteFunc(l.inOrder(), func(s setting) bool { return !isMember(s.key) })
 	if e.DynamicConfigFile != "" {
 		for _, s := range lines {
@@ -36,10 +38,11 @@ func (l *loader) membership() {
 		if len(problems) > 0 {
 			return
 		}
-		e.Version = dynamicVersion(e.DynamicConfigFile)
+		version = dynamicVersion(e.DynamicConfigFile)
 	}
 	before := len(l.problems)
 	l.memberLines(lines)
+	e.Members.Version = version
 	l.readMyID()
 	if len(l.problems) > before {
 		return // what follows would only repeat it
@@ -86,7 +89,8 @@ func dynamicVersion(file string) int64 {
 }
 
 func (l *loader) memberLines(lines []setting) {
-	e := &l.cfg.Ensemble
+	c := &quorum.Config{}
+	l.cfg.Ensemble.Members = c
 	seen := map[string]bool{}
 	for _, s := range lines {
 		family, idText, _ := strings.Cut(s.key, ".")
@@ -105,32 +109,33 @@ func (l *loader) memberLines(lines []setting) {
 		case "server":
 			l.serverLine(s, id)
 		case "group":
-			members, err := parseIDs(s.value)
+			members, err := quorum.ParseGroup(s.value)
 			if err != nil {
 				l.refuse(s.origin, s.key, s.value, err.Error())
 				continue
 			}
-			if e.Groups == nil {
-				e.Groups = map[int64][]int64{}
+			if c.Groups == nil {
+				c.Groups = map[int64][]int64{}
 			}
-			e.Groups[id] = members
+			c.Groups[id] = members
 		case "weight":
-			w, err := strconv.ParseInt(s.value, 10, 64)
-			if err != nil || w < 0 {
-				l.refuse(s.origin, s.key, s.value, "is not a weight, a whole number of at least 0"+hintInline(s.value))
+			w, err := quorum.ParseWeight(s.value)
+			if err != nil {
+				l.refuse(s.origin, s.key, s.value, err.Error()+hintInline(s.value))
 				continue
 			}
-			if e.Weights == nil {
-				e.Weights = map[int64]int64{}
+			if c.Weights == nil {
+				c.Weights = map[int64]int64{}
 			}
-			e.Weights[id] = w
+			c.Weights[id] = w
 		}
 	}
-	slices.SortFunc(e.Servers, func(a, b Server) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Members, func(a, b quorum.Member) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 func (l *loader) serverLine(s setting, id int64) {
-	server, err := ParseServer(id, s.value, l.cfg.Ensemble.MultiAddress)
+	server, err := quorum.ParseServer(id, s.value, l.cfg.Ensemble.MultiAddress)
+	members := l.cfg.Ensemble.Members
 	switch {
 	case err != nil:
 		l.refuse(s.origin, s.key, s.value, err.Error())
@@ -138,42 +143,17 @@ func (l *loader) serverLine(s setting, id int64) {
 		// The id is a byte of each session id, and TTL znodes need its values above.
 		l.refuse(s.origin, s.key, s.value, "with extendedTypesEnabled a server's id is at most 254")
 	default:
-		l.cfg.Ensemble.Servers = append(l.cfg.Ensemble.Servers, server)
+		members.Members = append(members.Members, server)
 	}
-}
-
-func parseIDs(text string) ([]int64, error) {
-	var ids []int64
-	for part := range strings.SplitSeq(text, ":") {
-		id, err := strconv.ParseInt(part, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%q is not the id of a server; want ids parted by colons", printable(part))
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
 }
 
 // checkGroups wants each server in one group, once there are groups or weights.
 func (l *loader) checkGroups() {
-	e := &l.cfg.Ensemble
-	if e.Groups == nil && e.Weights == nil {
-		return
-	}
-	groupOf := map[int64]int64{}
-	for _, g := range slices.Sorted(maps.Keys(e.Groups)) {
-		for _, id := range e.Groups[g] {
-			if other, twice := groupOf[id]; twice {
-				l.refuse(l.memberOrigin(), fmt.Sprintf("group.%d", g), "",
-					fmt.Sprintf("server %d is in group %d already", id, other))
-			}
-			groupOf[id] = g
-		}
-	}
-	for _, s := range e.Servers {
-		if _, ok := groupOf[s.ID]; !ok && !s.Observer {
-			l.refuse(l.memberOrigin(), fmt.Sprintf("server.%d", s.ID), "",
-				"is in no group; once there is a group or weight line, each voter needs one")
+	for _, e := range l.cfg.Ensemble.Members.CheckGroups() {
+		if e.Group >= 0 {
+			l.refuse(l.memberOrigin(), fmt.Sprintf("group.%d", e.Group), "", e.Error())
+		} else {
+			l.refuse(l.memberOrigin(), fmt.Sprintf("server.%d", e.Server), "", e.Reason)
 		}
 	}
 }
@@ -188,7 +168,7 @@ func (l *loader) memberOrigin() Origin {
 
 func (l *loader) checkRoles() {
 	e := &l.cfg.Ensemble
-	voters, observers := l.cfg.Voters(), len(e.Servers)-l.cfg.Voters()
+	voters, observers := l.cfg.Voters(), len(e.Members.Observers())
 	switch {
 	case voters == 0 && !e.StandaloneEnabled:
 		l.refuseGiven("standaloneEnabled", "needs at least one server line of a participant")
@@ -244,13 +224,12 @@ func ReadMyID(file string) (int64, error) {
 // from it.
 func (l *loader) checkSelf() {
 	c := l.cfg
-	i := slices.IndexFunc(c.Ensemble.Servers, func(s Server) bool { return s.ID == c.Ensemble.ServerID })
+	self, ok := c.Ensemble.Members.Member(c.Ensemble.ServerID)
 	peerType, typed := l.given("peerType")
-	c.Ensemble.Observer = strings.EqualFold(peerType, "observer") && len(c.Ensemble.Servers) > 0
-	if i < 0 {
+	c.Ensemble.Observer = strings.EqualFold(peerType, "observer") && len(c.Ensemble.Members.Members) > 0
+	if !ok {
 		return
 	}
-	self := c.Ensemble.Servers[i]
 	if typed && strings.EqualFold(peerType, "observer") != self.Observer {
 		l.warn("%s: peerType=%s differs from the line of server.%d, which wins", c.Given["peerType"].Origin, peerType, self.ID)
 	}
@@ -275,7 +254,7 @@ func (l *loader) checkSelf() {
 }
 
 // sameClient: a client port without an address agrees with any address of that port.
-func sameClient(c *Config, line HostPort) bool {
+func sameClient(c *Config, line quorum.HostPort) bool {
 	if c.ClientPort != line.Port {
 		return false
 	}
@@ -314,11 +293,12 @@ func (l *loader) checkDistributed() {
 	}
 	myid := filepath.Join(c.DataDir, "myid")
 	id := c.Ensemble.ServerID
-	if id < 0 && !slices.ContainsFunc(c.Ensemble.Servers, func(s Server) bool { return s.ID == id }) {
+	_, listed := c.Ensemble.Members.Member(id)
+	if id < 0 && !listed {
 		l.refuse(Origin{File: myid}, "", "", "the file is missing; it holds this server's id, the N of its server.N line")
 		return
 	}
-	if !slices.ContainsFunc(c.Ensemble.Servers, func(s Server) bool { return s.ID == id }) {
+	if !listed {
 		l.refuse(Origin{File: myid}, "", "", fmt.Sprintf("there is no server.%d line for this server's id", id))
 	}
 }

@@ -194,19 +194,3 @@ func seedFiles(f *testing.F) [][]byte {
 	}
 	return seeds
 }
-
-func FuzzParseServer(f *testing.F) {
-	for _, s := range []string{"h:1:2", "[::1]:1:2:observer;3", "a:1:2|b:3:4;x:5;y:6", "h:1:2;;4", ";;;"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		s, err := ParseServer(1, text, true)
-		if err != nil {
-			return
-		}
-		again, err := ParseServer(1, s.String(), true)
-		if err != nil || again.String() != s.String() {
-			t.Fatalf("%q is written %q and read again as %q, %v", text, s, again, err)
-		}
-	})
-}

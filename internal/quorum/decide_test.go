@@ -41,8 +41,8 @@ func grouped(t testing.TB, n int, groups, weights string) *Config {
 			c.Weights[id] = w
 		}
 	}
-	if err := c.CheckGroups(); err != nil {
-		t.Fatal(err)
+	if faults := c.CheckGroups(); len(faults) > 0 {
+		t.Fatal(faults[0])
 	}
 	return c
 }

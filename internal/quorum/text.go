@@ -154,7 +154,10 @@ func (p *parser) config() (*Config, error) {
 	c := &Config{Version: p.version, Groups: p.groups, Weights: p.weights,
 		Members: slices.Collect(maps.Values(p.members))}
 	slices.SortFunc(c.Members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
-	return c, c.CheckGroups()
+	if faults := c.CheckGroups(); len(faults) > 0 {
+		return nil, fmt.Errorf("membership: %w", faults[0])
+	}
+	return c, nil
 }
 
 // ParseGroup reads the value of a group line, ids parted by colons.
@@ -192,27 +195,30 @@ type GroupError struct {
 func (e *GroupError) Error() string { return fmt.Sprintf("server %d %s", e.Server, e.Reason) }
 
 // CheckGroups wants each voter in one group once there are groups or weights,
-// and a weight for whoever else is in a group. The error is a *GroupError.
-func (c *Config) CheckGroups() error {
-	if c.Groups == nil && c.Weights == nil {
+// and a weight for whoever else is in a group. It returns all faults; without
+// members nothing is at fault.
+func (c *Config) CheckGroups() []*GroupError {
+	if c.Groups == nil && c.Weights == nil || len(c.Members) == 0 {
 		return nil
 	}
+	var faults []*GroupError
 	groupOf := map[int64]int64{}
 	for _, g := range slices.Sorted(maps.Keys(c.Groups)) {
 		for _, id := range c.Groups[g] {
 			if other, twice := groupOf[id]; twice {
-				return &GroupError{id, g, fmt.Sprintf("is in group %d already", other)}
+				faults = append(faults, &GroupError{id, g, fmt.Sprintf("is in group %d already", other)})
+				continue
 			}
 			groupOf[id] = g
 			if _, weighs := c.Weights[id]; !weighs && !c.IsVoter(id) {
-				return &GroupError{id, g, "is no participant and has no weight line"}
+				faults = append(faults, &GroupError{id, g, "is no participant and has no weight line"})
 			}
 		}
 	}
 	for _, id := range c.Voters() {
 		if _, ok := groupOf[id]; !ok {
-			return &GroupError{id, -1, "is in no group; once there is a group or weight line, each voter needs one"}
+			faults = append(faults, &GroupError{id, -1, "is in no group; once there is a group or weight line, each voter needs one"})
 		}
 	}
-	return nil
+	return faults
 }
