@@ -17,7 +17,11 @@ type Frame []byte
 
 // Encode returns the bytes of p.
 func Encode(p *proto.Packet) Frame {
-	return jute.Append(make([]byte, 0, jute.Size(p)), p)
+	size := packetHead + len(p.Data) + 4 // of all packets but a client's request
+	if p.Auth != nil {
+		size = jute.Size(p)
+	}
+	return jute.Append(make([]byte, 0, size), p)
 }
 
 // Frames encodes each packet once, however many links it goes to. Reset it when
@@ -121,6 +125,7 @@ func (c *cutter) kind(b []byte) int32 { return int32(binary.BigEndian.Uint32(b))
 // bytes no packet has anything is used again.
 type inbox struct {
 	cut   cutter
+	coder jute.Coder // here, since on the stack it would not stay there
 	chunk []byte
 	r, w  int  // chunk[r:w] is not cut yet
 	need  int  // least bytes of the packet at r
@@ -193,8 +198,10 @@ func (in *inbox) batch(last func(proto.PacketType) bool) (out []proto.Packet, mo
 		}
 		out = append(out, proto.Packet{})
 		p := &out[len(out)-1]
-		if err := decodePacket(in.chunk[in.r:in.r+n:in.r+n], p); err != nil {
-			return out[:len(out)-1], false, err
+		in.coder = jute.Decoder(in.chunk[in.r : in.r+n : in.r+n])
+		p.Fields(&in.coder)
+		if err := in.coder.Err(); err != nil {
+			return out[:len(out)-1], false, fmt.Errorf("a packet of type %d: %w", p.Type, err)
 		}
 		in.r += n
 		in.need = 0
@@ -205,16 +212,6 @@ func (in *inbox) batch(last func(proto.PacketType) bool) (out []proto.Packet, mo
 	}
 	in.typed = len(out)
 	return out, true, nil
-}
-
-// decodePacket reads the one packet that b is. Its data shares b's memory.
-func decodePacket(b []byte, p *proto.Packet) error {
-	c := jute.Decoder(b)
-	p.Fields(&c)
-	if err := c.Err(); err != nil {
-		return fmt.Errorf("a packet of type %d: %w", p.Type, err)
-	}
-	return nil
 }
 
 // rest takes out what has been read and not been cut.
