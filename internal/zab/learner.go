@@ -40,7 +40,20 @@ type learner struct {
 
 	membership *quorum.Config // NEWLEADER's
 	unacked    []proto.Zxid   // logged, on the way to the disk, to be acknowledged
-	held       []Packet       // behind a restore
+
+	// A SNAP may show some of what was decided while it was sent, so a tree is not
+	// shown before it has all that was decided by UPTODATE.
+	shownAt proto.Zxid
+	shown   bool
+	syncs   []heldSync
+	held    []Packet // behind a restore
+}
+
+// heldSync is a leader's SYNC that waits for the tree: the transactions before
+// it may be on their way to the disk.
+type heldSync struct {
+	packet proto.Packet
+	zxid   proto.Zxid
 }
 
 type learnerState uint8
@@ -149,6 +162,7 @@ func (f *learner) process(packets []Packet) {
 	}
 	f.flush()
 	p.deliver()
+	f.settle()
 }
 
 func (f *learner) packet(k *Packet) error {
@@ -412,9 +426,6 @@ func (f *learner) upToDate() error {
 	}
 	p.send(f.link, packet(proto.PacketAck, epochZxid(f.epoch)))
 	p.election.setPeerEpoch(f.epoch)
-	p.deliver()
-	p.became()
-	p.line(false, "following", "leader", f.leader, "epoch", f.epoch, "by", f.via, "zxid", p.last)
 	early, decided := f.early, f.decided
 	f.early, f.decided = nil, 0
 	for i, e := range early {
@@ -425,7 +436,24 @@ func (f *learner) upToDate() error {
 			p.decided = max(p.decided, e.Zxid)
 		}
 	}
+	f.shownAt = p.decided
+	p.deliver()
+	f.settle()
 	return nil
+}
+
+// settle does what waited for the tree.
+func (f *learner) settle() {
+	p := f.p
+	if f.state == serving && !f.shown && p.applied >= f.shownAt {
+		f.shown = true
+		p.became()
+		p.line(false, "following", "leader", f.leader, "epoch", f.epoch, "by", f.via, "zxid", p.last)
+	}
+	for len(f.syncs) > 0 && p.applied >= f.syncs[0].zxid {
+		p.out.Replies = append(p.out.Replies, f.syncs[0].packet)
+		f.syncs = f.syncs[1:]
+	}
 }
 
 // broadcast handles what comes while serving.
@@ -454,7 +482,10 @@ func (f *learner) broadcast(k *Packet) error {
 			return err
 		}
 		return f.activate(k.Zxid, k.Config, k.Data)
-	case proto.PacketRevalidate, proto.PacketSync:
+	case proto.PacketSync:
+		f.syncs = append(f.syncs, heldSync{k.Packet, p.decided})
+		return nil
+	case proto.PacketRevalidate:
 		p.out.Replies = append(p.out.Replies, k.Packet)
 		return nil
 	case proto.PacketUpToDate:

@@ -478,6 +478,9 @@ func (p *Peer) save(ops uint64) {
 		p.learn.saved()
 	}
 	p.deliver()
+	if p.learn != nil {
+		p.learn.settle()
+	}
 }
 
 // deliver hands to the tree what is decided and durable.
