@@ -513,18 +513,28 @@ func (l *leader) passBarriers() {
 	if len(l.barriers) == 0 {
 		return
 	}
-	done, n := l.confirmed(), 0
-	for n < len(l.barriers) && l.barriers[n].round <= done && l.barriers[n].zxid <= max(l.p.decided, epochZxid(l.p.epoch)) {
-		b := l.barriers[n]
-		if f := l.byLink[b.Link]; f != nil {
+	done, ask := l.confirmed(), false
+	kept := l.barriers[:0]
+	for _, b := range l.barriers {
+		// A learner is sent SYNC behind the commits; here the tree must have them,
+		// and a quorum may be faster than this server's own disk.
+		reached := l.p.decided
+		if b.Link == 0 {
+			reached = l.p.applied
+		}
+		f := l.byLink[b.Link]
+		switch {
+		case b.round > done || b.zxid > max(reached, epochZxid(l.p.epoch)):
+			kept = append(kept, b)
+			ask = ask || b.round > l.round
+		case f != nil:
 			l.p.send(f.link, packet(proto.PacketSync, 0))
-		} else if b.Link == 0 {
+		case b.Link == 0:
 			l.p.out.Passed = append(l.p.out.Passed, b.Token)
 		}
-		n++
 	}
-	l.barriers = l.barriers[n:]
-	if len(l.barriers) > 0 && l.barriers[0].round > l.round && done >= l.round {
+	l.barriers = kept
+	if ask && done >= l.round {
 		l.ping()
 	}
 }
