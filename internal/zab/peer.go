@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"paddock/internal/quorum"
@@ -510,6 +511,11 @@ func (p *Peer) deliver() {
 		p.pending = p.pending[n:]
 	}
 	p.window.trim(p.applied)
+}
+
+// pendingAfter is the index of the first pending transaction past z.
+func (p *Peer) pendingAfter(z proto.Zxid) int {
+	return sort.Search(len(p.pending), func(i int) bool { return p.pending[i].Zxid > z })
 }
 
 // cut forgets the history after z: the log is to be cut there.

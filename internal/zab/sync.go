@@ -24,7 +24,19 @@ func (l *leader) available() History {
 	if !p.window.empty() {
 		h.Min, h.Max = p.window.first(), p.window.last()
 	}
+	// What a quorum has decided counts, be this server's own disk behind or not: a
+	// learner that has it must not be cut back, it may be one of that quorum.
+	decided := p.pending[:p.pendingAfter(p.decided)]
+	if len(decided) > 0 {
+		if p.window.empty() {
+			h.Min = decided[0].Zxid
+		}
+		h.Max = max(h.Max, decided[len(decided)-1].Zxid)
+	}
 	h.Around = func(z proto.Zxid) proto.Zxid {
+		if n := min(p.pendingAfter(z), len(decided)); n > 0 {
+			return decided[n-1].Zxid
+		}
 		if n := p.window.after(z); n > 0 {
 			return p.window.entries[n-1].Zxid
 		}
@@ -38,7 +50,8 @@ func (l *leader) proposedBefore() proto.Zxid { return epochZxid(l.p.epoch) }
 
 // bring brings a learner up to date, or asks the log what it takes.
 func (l *leader) bring(f *learnerLink) {
-	l.execute(f, PlanSync(f.last, l.available(), l.p.opt.ForceSnap, l.p.opt.DiskSync, nil))
+	h := l.available()
+	l.execute(f, h, PlanSync(f.last, h, l.p.opt.ForceSnap, l.p.opt.DiskSync, nil))
 }
 
 func (l *leader) probed(ev Probed) {
@@ -48,12 +61,13 @@ func (l *leader) probed(ev Probed) {
 	}
 	f.probing = false
 	// The window may have moved on meanwhile, but never past what the log has.
-	l.execute(f, PlanSync(f.last, l.available(), l.p.opt.ForceSnap, true, &ev))
+	h := l.available()
+	l.execute(f, h, PlanSync(f.last, h, l.p.opt.ForceSnap, true, &ev))
 }
 
 // execute sends what the plan says, and from then on all that is proposed and
 // decided. All of it is one step: nothing can be decided in between.
-func (l *leader) execute(f *learnerLink, plan SyncPlan) {
+func (l *leader) execute(f *learnerLink, h History, plan SyncPlan) {
 	p := l.p
 	if plan.Type == 0 {
 		f.probing = true
@@ -67,9 +81,8 @@ func (l *leader) execute(f *learnerLink, plan SyncPlan) {
 		// The tree may be ahead of this by the time it is sent; it is never behind.
 		from = p.applied
 	case plan.Log:
-		first := p.window.first()
-		packets = append(packets, Packet{Body: Body{Log: true, After: plan.After, UpTo: first - 1}})
-		from = first - 1
+		packets = append(packets, Packet{Body: Body{Log: true, After: plan.After, UpTo: h.Min - 1}})
+		from = h.Min - 1
 	}
 	sent := from
 	both := func(e Entry) {
