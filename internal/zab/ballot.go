@@ -51,11 +51,15 @@ func (b ballot) matches(o ballot) bool {
 // ballots are the last of each server, by its sid.
 type ballots map[int64]ballot
 
-// confirmed says whether the leader itself confirms b: a quorum that follows a
-// server which does not know that it leads, or no longer does, leads nowhere.
-func (bs ballots) confirmed(b ballot, self, round int64) bool {
+// confirmed says whether the leader itself stands behind b: a quorum that
+// follows a server which does not know that it leads, or no longer does, leads
+// nowhere. own is what this server stands for alone in its round: if it is the
+// leader, that must be what it was elected with. The reference compares only the
+// round; so a leader that comes back in the round of its past election leads
+// learners that are about to notice that it was gone.
+func (bs ballots) confirmed(b ballot, self int64, own vote) bool {
 	if b.leader == self {
-		return b.round == round
+		return b.vote == own
 	}
 	return bs[b.leader].state == proto.Leading
 }

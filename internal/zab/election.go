@@ -41,7 +41,7 @@ type electionOptions struct {
 //     follow. Within a round a server's vote only ever gets better, and any vote
 //     starts with the server it is for. So when all candidates stand behind one
 //     vote there is no better one in this round, and nothing to wait for
-//     (unanimous). A candidate whose connection is known to be lost is not waited
+//     (final). A candidate whose connection is known to be lost is not waited
 //     for; if it is alive after all and better, it is a late joiner, as after the
 //     wait.
 //   - The wait is over at a fixed time. The reference begins it again with each
@@ -163,7 +163,7 @@ func (e *election) reachable(sid int64, up bool) {
 		return
 	}
 	e.lost[sid] = true
-	if e.finalizing && e.unanimous() {
+	if e.finalizing && e.final() {
 		e.decide(e.proposal)
 	}
 }

@@ -117,9 +117,13 @@ func (e *election) heardSettled(now time.Duration, from int64, b ballot) {
 		delete(e.cast, from) // it has left this round
 	}
 	if e.settled[from] != b {
-		// The ensemble is about to have a leader: ask again soon.
+		// The ensemble has a leader or is about to: ask it, which may have been
+		// looking when we asked all, and all again soon.
 		e.interval = e.minNotify
 		e.resendAt = min(e.resendAt, now+e.interval)
+		if l := b.leader; b.state == proto.Following && l != e.sid && l != from && !e.lost[l] && e.settled[l].state != proto.Leading {
+			e.send(b.leader, e.proposal)
+		}
 	}
 	e.settled[from] = b
 	if e.elected(e.settled, b) {
@@ -133,15 +137,17 @@ func (e *election) heardSettled(now time.Duration, from int64, b ballot) {
 // elected says whether a quorum of the ballots is for what b is for, and the
 // leader confirms it.
 func (e *election) elected(bs ballots, b ballot) bool {
-	return e.quorum(bs, b) && bs.confirmed(b, e.sid, e.round)
+	own := e.own
+	own.round = e.round
+	return e.quorum(bs, b) && bs.confirmed(b, e.sid, own)
 }
 
 // count looks whether the proposal has won, or begins to wait for that.
 func (e *election) count(now time.Duration) {
 	switch {
-	case !e.quorum(e.cast, ballot{vote: e.proposal, state: proto.Looking}):
+	case !quorum.Reached(e.backs, e.committed, e.seen):
 		e.finalizing = false
-	case e.unanimous():
+	case e.final():
 		e.decide(e.proposal)
 	case !e.finalizing || e.awaited != e.proposal:
 		e.finalizing, e.awaited, e.finalizeAt = true, e.proposal, now+e.finalize
@@ -156,16 +162,36 @@ func (e *election) quorum(bs ballots, b ballot) bool {
 	}, e.committed, e.seen)
 }
 
-// unanimous says, of a proposal that has a quorum, that no better vote can come
-// in this round: all voters that may be elected stand behind it, but for those
-// whose connection is lost. The leader itself must: it would be dialled in vain.
-func (e *election) unanimous() bool {
+// backs says whether a server stands behind the proposal: it votes for it, or
+// has settled with that leader in this round, and the leader leads. Of those
+// that have settled the reference compares the epoch too; that is a new one as
+// soon as they are synchronised.
+func (e *election) backs(id int64) bool {
+	c, ok := e.cast[id]
+	return ok && (c.vote == e.proposal || c.state != proto.Looking && c.leader == e.proposal.leader && e.leads())
+}
+
+// leads says whether the proposed leader says that it leads.
+func (e *election) leads() bool {
+	c := e.cast[e.proposal.leader]
+	return c.state == proto.Leading && c.leader == e.proposal.leader
+}
+
+// final says, of a proposal that has a quorum, that there is nothing to wait
+// for: it leads already, or all voters that may be elected stand behind it or
+// follow it (in an epoch that we do not know yet), but for those whose connection
+// is lost. The leader itself must: it would be dialled in vain.
+func (e *election) final() bool {
+	if e.leads() {
+		return true
+	}
+	leader := e.proposal.leader
 	for _, id := range e.voters {
-		c, ok := e.cast[id]
-		if ok && c.vote == e.proposal || !e.candidate(id) || e.lost[id] && id != e.proposal.leader {
-			continue
+		c := e.cast[id]
+		follows := c.state == proto.Following && c.leader == leader
+		if !e.backs(id) && !follows && e.candidate(id) && (!e.lost[id] || id == leader) {
+			return false
 		}
-		return false
 	}
 	return true
 }
