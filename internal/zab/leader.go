@@ -410,12 +410,19 @@ func (l *leader) tick() {
 	if p.lead != l {
 		return
 	}
-	if l.serving && l.halfTicks%2 == 0 && !l.quorums(func(f *learnerLink) bool { return f.stage >= hasAcked && p.now < f.deadline }) {
-		if l.heir != 0 {
-			p.appoint(l.heir)
-			return
-		}
+	if !l.serving || l.halfTicks%2 != 0 {
+		return
+	}
+	lost := !l.quorums(func(f *learnerLink) bool { return f.stage >= hasAcked && p.now < f.deadline })
+	switch {
+	case lost && l.heir != 0:
+		p.appoint(l.heir)
+	case lost:
 		p.look("a quorum of servers follows no more")
+	case l.mute && l.heir == 0:
+		// It came with the history: nobody else is appointed, and its members have
+		// it by now.
+		p.look("the membership gives the lead to another server")
 	}
 }
 
