@@ -28,7 +28,7 @@ proto: jute
 internal/vfs:
 internal/quorum:
 internal/zab: jute proto internal/quorum
-internal/config: internal/quorum
+internal/config: internal/vfs internal/quorum
 internal/session:
 internal/acl: jute proto
 internal/watch: proto
@@ -65,9 +65,9 @@ var mayStart = map[string]string{
 	"internal/conn conn.Hangup":   "the last bytes of a connection that is let go",
 	"internal/conn Server.Close":  "waits for all connections with a deadline",
 
-	"internal/pipeline Pipeline.Start":    "expiry of sessions; the reaper of containers",
-	"internal/pipeline limits.drain":      "an end of the context ends the wait for the last requests",
-	"internal/pipeline Client.startDrain": "reads that had to wait behind a write",
+	"internal/pipeline Pipeline.background": "expiry of sessions; the reaper of containers",
+	"internal/pipeline limits.drain":        "an end of the context ends the wait for the last requests",
+	"internal/pipeline Client.startDrain":   "reads that had to wait behind a write",
 
 	"internal/replica NewKeeper": "snapshots; purge",
 	"internal/replica NewSingle": "flush and commit",

@@ -28,6 +28,8 @@ type applier struct {
 	visit          func(watch.Watcher, proto.EventType, string)
 
 	ended []*session.Session // closed in this batch
+
+	decided // of a member of an ensemble
 }
 
 func (a *applier) init(p *Pipeline) {
@@ -45,9 +47,19 @@ func (p *Pipeline) Commit(batch []Proposal) {
 		a.one(w, batch[i].req, now)
 	}
 	w.Close()
-	last := batch[len(batch)-1].Txn
-	p.prep.applied.Store(int64(last.Zxid))
-	p.counts.Commits.Add(int64(len(batch)))
+	a.release(len(batch), batch[len(batch)-1].Txn.Zxid)
+	p.limits.done(batch)
+	for i := range batch {
+		batch[i].req.free()
+	}
+}
+
+// release tells the world of n transactions that were applied, last the last of
+// them: the readers have been let in.
+func (a *applier) release(n int, last proto.Zxid) {
+	p := a.p
+	p.prep.applied.Store(int64(last))
+	p.counts.Commits.Add(int64(n))
 	for _, s := range a.ended {
 		p.endSession(s)
 	}
@@ -59,40 +71,50 @@ func (p *Pipeline) Commit(batch []Proposal) {
 		a.dirty[i] = nil
 	}
 	a.dirty = a.dirty[:0]
-	p.limits.done(batch)
-	for i := range batch {
-		batch[i].req.free()
-	}
 }
 
 func (a *applier) one(w tree.Writer, r *request, now int64) {
-	t := &r.txn
+	a.apply(w, &r.txn, r, r.code, now)
+}
+
+// apply moves the tree on by t and answers r, which asked for it; r is nil if
+// nobody here did. code is what t says of its success. It reports whether r is
+// done with, and not dropped before.
+func (a *applier) apply(w tree.Writer, t *proto.Txn, r *request, code proto.Code, now int64) bool {
 	a.zxid = t.Zxid
-	if r.client != nil {
-		r.client.runAhead(r, w.View())
+	var c *Client
+	if r != nil {
+		c = r.client
+	}
+	if c != nil {
+		c.runAhead(r, w.View())
 	}
 	a.body = a.body[:0]
 	switch {
 	case t.Type == proto.OpMulti:
-		a.multi(w, r)
-	case r.code == proto.OK:
+		code = a.multi(w, t)
+	case code == proto.OK:
 		n := w.ApplyOp(t, proto.SubTxn{Type: t.Type, Body: t.Body})
-		a.body = result(w.View(), a.body, r.op, t.Body, n)
+		if c != nil {
+			a.body = result(w.View(), a.body, t.Type, t.Body, n)
+		}
 	}
 	w.Done(t.Zxid)
 	switch t.Type {
 	case proto.OpCreateSession:
-		a.opened(r)
-		return
+		a.opened(t, c)
+		return true
 	case proto.OpCloseSession:
 		if s := a.p.sessions.Get(t.Session); s != nil {
 			a.ended = append(a.ended, s)
 		}
 	}
-	if r.client != nil {
-		r.client.complete(r, t.Zxid, r.code, a.body, now)
-		a.touch(r.client)
+	if c == nil {
+		return true
 	}
+	done := c.complete(r, t.Zxid, code, a.body, now)
+	a.touch(c)
+	return done
 }
 
 func (a *applier) touch(c *Client) {
@@ -108,29 +130,40 @@ func result(v tree.View, b []byte, op proto.OpCode, body jute.Record, n tree.Ref
 	switch op {
 	case proto.OpCreate:
 		return appendString(b, body.(*proto.CreateTxn).Path)
+	}
+	if n == 0 { // a delete; or the tree is not what the leader's is
+		return b
+	}
+	switch op {
 	case proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL:
 		return appendStat(appendString(b, v.Path(n)), v.Stat(n))
 	case proto.OpSetData, proto.OpSetACL:
 		return appendStat(b, v.Stat(n))
+	case proto.OpReconfig:
+		return appendStat(appendBuffer(b, v.Data(n)), v.Stat(n))
 	}
 	return b
 }
 
-// multi applies all steps, or reports why there are none.
-func (a *applier) multi(w tree.Writer, r *request) {
-	body := r.txn.Body.(*proto.MultiTxn)
+// multi applies all steps, or reports why there are none. It returns
+// ErrSessionMoved if that is why: such a multi is not answered.
+func (a *applier) multi(w tree.Writer, t *proto.Txn) (code proto.Code) {
+	body := t.Body.(*proto.MultiTxn)
 	if body.Failed() {
-		code := proto.OK
+		why := proto.OK
 		for i := range body.Ops {
 			if e, ok := body.Ops[i].Body.(*proto.ErrorTxn); ok {
-				code = e.Err
+				why = e.Err
 			}
-			a.body = appendMultiError(a.body, code)
+			if why == proto.ErrSessionMoved {
+				code = why
+			}
+			a.body = appendMultiError(a.body, why)
 		}
 	} else {
 		for i := range body.Ops {
-			n := w.ApplyOp(&r.txn, body.Ops[i])
-			op := r.subs[i].op
+			n := w.ApplyOp(t, body.Ops[i])
+			op := body.Ops[i].Type
 			typ := op
 			if op == proto.OpCreateContainer || op == proto.OpCreateTTL {
 				typ = proto.OpCreate2
@@ -140,6 +173,7 @@ func (a *applier) multi(w tree.Writer, r *request) {
 		}
 	}
 	a.body = appendMultiHeader(a.body, proto.MultiEnd)
+	return code
 }
 
 // Created, Deleted and DataChanged are the tree's announcements.
@@ -178,17 +212,14 @@ func (a *applier) tell(w watch.Watcher, e proto.EventType, path string) {
 	a.touch(c)
 }
 
-// opened answers a handshake that asked for a new session.
-func (a *applier) opened(r *request) {
-	p, id := a.p, r.txn.Session
-	s := p.sessions.Add(id, r.txn.Body.(*proto.CreateSessionTxn).TimeOut, p.nowMs())
+// opened answers a handshake that asked for a new session; c is nil if it came
+// to another server.
+func (a *applier) opened(t *proto.Txn, c *Client) {
+	p := a.p
+	s := p.sessions.Add(t.Session, t.Body.(*proto.CreateSessionTxn).TimeOut, p.nowMs())
 	p.counts.SessionsOpened.Add(1)
-	c := r.client
-	if c == nil {
-		return
-	}
-	if c.dead.Load() {
-		return // the session will expire by itself
+	if c == nil || c.dead.Load() {
+		return // a session without a client will expire by itself
 	}
 	c.welcome(s)
 	a.touch(c)

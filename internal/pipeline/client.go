@@ -50,9 +50,11 @@ type Client struct {
 	session   *session.Session
 	timeoutMs int32
 	oldClient bool
+	readOnly  bool          // was let in by a server without a quorum
 	ready     chan struct{} // closed when the handshake is answered
 
 	received atomic.Int64 // frames
+	touched  atomic.Bool  // heard of since the last Touches
 	revoked  atomic.Bool  // the session has ended or moved to another connection
 	dead     atomic.Bool  // no reply is wanted any more
 	waiting  atomic.Int32 // requests in the queue below
@@ -64,6 +66,11 @@ type Client struct {
 	draining bool // a goroutine runs the reads at the head
 	reads    int  // requests in the queue that need no log
 	room     sync.Cond
+
+	wire struct { // ids as a REQUEST has them; guarded by prep.mu
+		of   *acl.ID
+		info []proto.ClientInfo
+	}
 
 	out   Out
 	dirty bool // in the applier's list of clients to flush; applier only
@@ -141,6 +148,9 @@ func (c *Client) Detach() {
 	}
 	c.out.Discard()
 	c.p.retire(c)
+	if c.p.ensemble {
+		c.p.forgetQueue(c)
+	}
 }
 
 // Out is a connection's out-buffer. Whoever appends holds mu; the one flusher

@@ -107,10 +107,15 @@ func (l *limits) wake() {
 
 // done counts a batch of applied transactions out.
 func (l *limits) done(batch []Proposal) {
-	before := l.outstanding.Add(-int64(len(batch))) + int64(len(batch))
 	for i := range batch {
 		l.release(batch[i].req)
 	}
+	l.less(int64(len(batch)))
+}
+
+// less counts n requests out.
+func (l *limits) less(n int64) {
+	before := l.outstanding.Add(-n) + n
 	if l.outstandingMax > 0 && before >= l.outstandingMax || l.throttleMax > 0 && before >= l.throttleMax || l.draining.Load() {
 		l.wake()
 	}

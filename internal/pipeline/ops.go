@@ -34,6 +34,7 @@ const (
 	kindRead
 	kindLocal
 	kindPing
+	kindSync // a read, but for an ensemble's: there it waits for the leader
 	kindWrite
 )
 
@@ -47,7 +48,7 @@ var ops = map[proto.OpCode]opRow{
 	proto.OpGetAllChildrenNumber: {kind: kindRead, read: readAllChildrenNumber},
 	proto.OpMultiRead:            {kind: kindRead, read: readMulti},
 	proto.OpWhoAmI:               {kind: kindRead, read: readWhoAmI},
-	proto.OpSync:                 {kind: kindRead, read: readSync},
+	proto.OpSync:                 {kind: kindSync, read: readSync},
 
 	proto.OpAddWatch:      {kind: kindRead, read: addWatch},
 	proto.OpCheckWatches:  {kind: kindRead, read: checkWatches},
@@ -168,19 +169,32 @@ func prepareMulti(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
 	return x.multi(r.subs)
 }
 
-// prepareReconfig answers as a single server does: it has no membership.
-func prepareReconfig(x *prep, _ *request) (proto.OpCode, jute.Record, proto.Code) {
-	if x.p.opt.Reconfig {
+// prepareReconfig asks the leadership; a single server has no membership.
+func prepareReconfig(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	if !x.p.opt.Reconfig {
+		return 0, nil, proto.ErrReconfigDisabled
+	}
+	l, ok := x.p.repl.(Reconfigurer)
+	if !ok {
 		return 0, nil, proto.ErrUnimplemented
 	}
-	return 0, nil, proto.ErrReconfigDisabled
+	return x.reconfig(l, r.rec.(*proto.Reconfig))
 }
 
 func prepareCloseSession(x *prep, _ *request) (proto.OpCode, jute.Record, proto.Code) {
+	if s := x.p.sessions.Get(x.session); s != nil {
+		s.SetClosing() // from here on nothing of it is proposed
+	}
 	return x.closing()
 }
 
-func prepareOpenSession(_ *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+func prepareOpenSession(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
+	if r.remote {
+		// Its learner may apply it, and its client be heard of, before it is
+		// applied here.
+		s := x.p.sessions.Add(r.session, r.rec.(*proto.CreateSessionTxn).TimeOut, x.p.nowMs())
+		s.SetOwner(r.from)
+	}
 	return proto.OpCreateSession, r.rec, proto.OK
 }
 

@@ -11,6 +11,12 @@
 //	          batches of durable transactions, in order
 //	          apply: tree moved on, events queued, replies queued              apply.go
 //
+// That is a single server's way. A member of an ensemble has a role that its
+// driver gives it (ensemble.go). A leader prepares the writes of its clients
+// and of its learners (remote.go); a learner forwards them (forward.go). On all
+// of them CommitEntries applies what is decided, and a transaction that answers
+// a request of a client here releases its reply (decided.go).
+//
 // Replies leave in the order of the requests (queue.go). A read waits only for
 // writes of its own session.
 package pipeline
@@ -87,6 +93,12 @@ type Pipeline struct {
 	started  time.Time
 	slots    atomic.Uint32
 
+	ensemble bool         // has a driver: set by StartEnsemble
+	role     atomic.Int32 // a role; changed under prep.mu
+	reign    atomic.Uint32
+	flight   flight
+	readers  atomic.Pointer[session.Tracker] // sessions of read-only clients; nil but in that role
+
 	prep    preparer
 	app     applier
 	counts  Counts
@@ -95,8 +107,9 @@ type Pipeline struct {
 
 	clientsMu sync.Mutex
 	clients   map[*Client]struct{}
-	over      atomic.Bool // the log has failed
-	retired   ConnStats   // sums over connections that are gone
+	over      atomic.Bool     // the log has failed
+	retired   ConnStats       // sums over connections that are gone
+	parted    map[int64]int32 // sessions (timeout in ms) touched over connections that are gone
 
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -115,6 +128,9 @@ type Counts struct {
 	Commits        atomic.Int64
 	Events         atomic.Int64
 	Reaped         atomic.Int64
+
+	// Transactions after which the tree's digest was not the one they carry.
+	DigestMismatches atomic.Int64
 }
 
 // New returns a pipeline on t. Start begins its work.
@@ -122,6 +138,7 @@ func New(t *tree.Tree, opt Options) *Pipeline {
 	p := &Pipeline{opt: opt, tree: t, watches: watch.New(), sessions: session.NewTracker(opt.Tick.Milliseconds()),
 		started: time.Now(), clients: map[*Client]struct{}{}, stop: make(chan struct{})}
 	p.limits.init(opt)
+	p.flight.opening, p.parted = map[int64]*request{}, map[int64]int32{}
 	p.nextSID.Store(session.FirstID(opt.ServerID, time.Now().UnixMilli()))
 	p.app.init(p)
 	return p
@@ -149,6 +166,11 @@ func (p *Pipeline) Start(repl Replicator) {
 		p.opt.Logger.Warn("ephemeral znodes of a session that does not exist are removed", "session", proto.SessionID(id))
 		p.closeSession(id)
 	}
+	p.background()
+}
+
+// background starts what only a leader, or a single server, has to do.
+func (p *Pipeline) background() {
 	p.wg.Add(2)
 	go p.expireSessions()
 	go p.reap()
@@ -206,6 +228,7 @@ func (p *Pipeline) retire(c *Client) {
 	if _, ok := p.clients[c]; ok {
 		delete(p.clients, c)
 		p.retired.add(c.Stats())
+		p.partTouched(c)
 	}
 }
 
@@ -261,10 +284,14 @@ func (p *Pipeline) Abandon() {
 }
 
 // Drain takes no more proposals and waits until those on their way are
-// answered, or ctx ends.
+// answered, or ctx ends. Requests that wait for the end of an election are
+// dropped.
 func (p *Pipeline) Drain(ctx context.Context) {
 	p.prep.mu.Lock()
 	p.prep.closed = true
+	if p.is(looking) {
+		p.dismiss("")
+	}
 	p.prep.mu.Unlock()
 	p.limits.drain(ctx)
 }

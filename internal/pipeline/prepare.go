@@ -22,6 +22,8 @@ type preparer struct {
 	future  inflight
 	applied atomic.Int64 // zxid that the tree shows
 	closed  bool         // no more proposals: the log is gone or the server ends
+
+	terms // of a member of an ensemble
 }
 
 func (pr *preparer) init(z proto.Zxid, digest uint64) {
@@ -39,13 +41,16 @@ type prep struct {
 	zxid    proto.Zxid
 	now     int64 // ms since 1970
 	session int64
-	client  *Client // nil: the server itself asks
+	client  *Client // nil: a learner asks, or the server itself
+	remote  bool
+	from    member // the learner
 	ids     []acl.ID
 }
 
 // propose prepares requests in order and hands them to the replicator. Each
-// uses up one zxid: a request that is declined is logged as an error. It returns
-// false when the server is ending: nothing was proposed.
+// uses up one zxid: a request that is declined is logged as an error. A learner
+// forwards them instead. It returns false when the server is ending: nothing was
+// proposed.
 func (p *Pipeline) propose(batch ...*request) bool {
 	pr := &p.prep
 	pr.mu.Lock()
@@ -53,16 +58,38 @@ func (p *Pipeline) propose(batch ...*request) bool {
 	if pr.closed {
 		return false // nothing is answered any more
 	}
+	if p.ensemble {
+		if batch = p.admitted(batch); len(batch) == 0 {
+			return true
+		}
+		if !p.is(leading) {
+			p.forward(batch)
+			return true
+		}
+	}
+	p.limits.outstanding.Add(int64(len(batch)))
+	p.prepare(batch, true)
+	return true
+}
+
+// prepare is propose for a leader, or a single server; prep.mu is held. fresh is
+// unset for requests that wait in their clients' queues already.
+func (p *Pipeline) prepare(batch []*request, fresh bool) {
+	pr := &p.prep
 	pr.future.forget(proto.Zxid(pr.applied.Load()))
 	var slot uint32
 	if c := batch[0].client; c != nil {
 		slot = c.slot
 	}
 	x := prep{p: p, v: p.tree.View(slot), f: &pr.future, digest: pr.digest, zxid: pr.zxid, now: time.Now().UnixMilli()}
-	p.limits.outstanding.Add(int64(len(batch)))
 	for _, r := range batch {
+		if r.sync {
+			p.barrier(r, fresh)
+			continue
+		}
 		x.zxid++
 		x.session, x.client, x.ids = r.session, r.client, r.ids
+		x.remote, x.from = r.remote, r.from
 		typ, body, code := r.row.prepare(&x, r)
 		r.code = code
 		r.txn = proto.Txn{Session: r.session, Cxid: r.xid, Zxid: x.zxid, Time: x.now, Type: typ, Body: body}
@@ -71,14 +98,16 @@ func (p *Pipeline) propose(batch ...*request) bool {
 		} else if p.opt.Digest {
 			r.txn.Digest = proto.TxnDigest{Version: proto.DigestVersion, Tree: x.digest}
 		}
-		if r.client != nil && r.op != proto.OpCreateSession {
-			r.client.push(r)
+		if p.ensemble {
+			p.flight.launch(r)
+		}
+		if fresh && r.client != nil && r.op != proto.OpCreateSession {
+			r.client.enqueue(r)
 		}
 		p.repl.Propose(Proposal{&r.txn, r})
 	}
 	x.v.Close()
 	pr.zxid, pr.digest = x.zxid, x.digest
-	return true
 }
 
 // get returns what path will be once the proposals in flight are applied.
@@ -111,10 +140,16 @@ func (x *prep) put(path string, old, s *state) {
 
 func (x *prep) may(list []proto.ACL, perm int32) bool { return x.p.opt.ACL.Allowed(list, perm, x.ids) }
 
-// checkSession declines requests of a session that is on its way out.
+// checkSession declines requests of a session that is on its way out, or that
+// has moved to another server (quorum-protocol.md section 10.4).
 func (x *prep) checkSession() proto.Code {
-	if x.client.session.Closing() {
+	switch c := x.client; {
+	case c == nil:
+		return x.checkRemote()
+	case c.session.Closing():
 		return proto.ErrSessionExpired
+	case x.p.ensemble && !c.session.Claim(c):
+		return proto.ErrSessionMoved
 	}
 	return proto.OK
 }

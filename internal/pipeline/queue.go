@@ -14,7 +14,7 @@ import (
 // request is one request that waits for its turn to be answered: a write on
 // its way through the log, or a request behind one.
 type request struct {
-	client *Client // nil: the server's own (expiry, reaper)
+	client *Client // nil: a learner's, or the server's own (expiry, reaper)
 	xid    int32
 	op     proto.OpCode
 	ids    []acl.ID // as they were when the frame was read
@@ -31,8 +31,19 @@ type request struct {
 	code proto.Code // what the reply says
 
 	frame   []byte // of a request that needs no log
-	isWrite bool
+	isWrite bool   // it waits for something from outside: its transaction, or the answer to a sync
 	next    *request
+
+	// Of a member of an ensemble. What its client's mu guards may also be
+	// changed while nobody else can know the request.
+	sync    bool   // needs no log, but isWrite until the leader has answered
+	dropped bool   // it is in no queue and nobody waits for it; guarded by the client's mu
+	counted bool   // in limits.outstanding; guarded by the client's mu
+	via     via    // where it was sent; guarded by the client's mu
+	remote  bool   // a learner asked; such a request has no client
+	from    member // that learner
+	reign   uint32 // of the server's own: that of the leadership that asks
+	body    []byte // what follows the header, for the leader
 }
 
 var requests = sync.Pool{New: func() any { return new(request) }}
@@ -57,9 +68,26 @@ func (r *request) free() {
 // off the queue to run it is inside a view of the tree, or is the applier: so
 // no write can be applied between the taking and the running.
 
-// push puts a request at the end of the client's queue. Reader only.
+// push puts a request that needs no log at the end of the client's queue, and
+// waits while there are too many. Reader only.
 func (c *Client) push(r *request) {
 	c.mu.Lock()
+	c.append(r)
+	for c.reads > readsQueued && !c.p.over.Load() {
+		c.room.Wait()
+	}
+	c.mu.Unlock()
+}
+
+// enqueue puts a request at the end of the client's queue.
+func (c *Client) enqueue(r *request) {
+	c.mu.Lock()
+	c.append(r)
+	c.mu.Unlock()
+}
+
+// append is enqueue with c.mu held.
+func (c *Client) append(r *request) {
 	if c.tail == nil {
 		c.head = r
 	} else {
@@ -71,10 +99,6 @@ func (c *Client) push(r *request) {
 		c.reads++
 	}
 	c.startDrain()
-	for c.reads > readsQueued && !r.isWrite && !c.p.over.Load() {
-		c.room.Wait()
-	}
-	c.mu.Unlock()
 }
 
 // readsQueued is how many requests that need no log a client may have behind
@@ -96,10 +120,10 @@ func (c *Client) pop() {
 	c.waiting.Add(-1)
 }
 
-// startDrain has a goroutine run what is at the head, if that needs no log;
-// c.mu is held.
+// startDrain has a goroutine run what is at the head, if that needs no log and
+// no election is on; c.mu is held.
 func (c *Client) startDrain() {
-	if c.head != nil && !c.head.isWrite && !c.draining {
+	if c.head != nil && !c.head.isWrite && !c.draining && !c.p.is(looking) {
 		c.draining = true
 		go c.drain()
 	}
@@ -111,9 +135,10 @@ func (c *Client) drain() {
 		var b burst
 		v := b.open(c)
 		c.mu.Lock()
-		for i := 0; i < readsPerView && !c.out.Crowded() && c.runHead(v); i++ {
+		held := c.p.is(looking)
+		for i := 0; i < readsPerView && !held && !c.out.Crowded() && c.runHead(v); i++ {
 		}
-		more := c.head != nil && !c.head.isWrite
+		more := !held && c.head != nil && !c.head.isWrite
 		c.draining = more
 		c.mu.Unlock()
 		b.close()
@@ -144,20 +169,37 @@ func (c *Client) runHead(v tree.View) bool {
 // Applier only; v is its own view.
 func (c *Client) runAhead(r *request, v tree.View) {
 	c.mu.Lock()
-	for c.head != r && c.runHead(v) {
+	for c.head != r && !r.dropped {
+		if q := c.head; q != nil && q.sync && q.isWrite {
+			// A write that it sent after the sync is decided. So was all before that
+			// write, in the reign of the leader that proposed it.
+			c.release(q)
+		}
+		if !c.runHead(v) {
+			break
+		}
 	}
 	c.mu.Unlock()
 }
 
-// complete answers the write that was just applied, the head of the queue.
-// Applier only. body is copied.
-func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte, now int64) {
+// complete answers the write that was just applied, the head of the queue, and
+// takes it off; it reports false if nobody waits for it any more. Applier only.
+// body is copied.
+func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte, now int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if r.dropped {
+		return false
+	}
 	if c.head != r {
 		panic("pipeline: a write is applied out of its session's order")
 	}
-	if !c.dead.Load() {
+	switch {
+	case c.dead.Load():
+	case code == proto.ErrSessionMoved:
+		c.revoked.Store(true)
+		c.link.Hangup("its session has moved to another server")
+	default:
 		c.send(r, z, code, body, now)
 		if r.op == proto.OpCloseSession {
 			c.link.Last("")
@@ -165,4 +207,5 @@ func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte
 	}
 	c.pop()
 	c.startDrain()
+	return true
 }

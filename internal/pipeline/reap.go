@@ -20,6 +20,9 @@ func (p *Pipeline) reap() {
 			return
 		case <-tick.C:
 		}
+		if !p.is(leading) {
+			continue
+		}
 		pause := time.Minute / time.Duration(max(1, p.opt.ContainerMax))
 		for _, path := range p.expendable(time.Now().UnixMilli()) {
 			select {
@@ -60,5 +63,5 @@ func (p *Pipeline) reapNode(path string) {
 		return
 	}
 	p.counts.Reaped.Add(1)
-	p.propose(&request{op: proto.OpDeleteContainer, row: &reapRow, isWrite: true, start: p.nowNs(), rec: &proto.DeleteTxn{Path: path}})
+	p.propose(&request{op: proto.OpDeleteContainer, row: &reapRow, isWrite: true, start: p.nowNs(), reign: p.reign.Load(), rec: &proto.DeleteTxn{Path: path}})
 }

@@ -101,6 +101,9 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 		return
 	}
 	c.session.Touch(b.arrived/1e6, c.timeoutMs)
+	if !c.touched.Load() {
+		c.touched.Store(true)
+	}
 	l := &c.p.limits
 	if !l.admit(c, b, r, len(frame)) {
 		return
@@ -113,6 +116,10 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 		c.behind(b, r, frame)
 	case row.kind == kindWrite:
 		c.submit(b, r, body)
+	case row.kind == kindSync && c.p.ensemble:
+		c.sync(b, r, frame)
+	case row.kind == kindPing && c.p.is(looking):
+		c.pingHeld(b, r)
 	default:
 		c.behind(b, r, frame)
 	}
@@ -121,9 +128,14 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 // submit decodes a write. It is prepared with those that follow it in the
 // burst.
 func (c *Client) submit(b *Burst, r *request, body []byte) {
+	if c.readOnly {
+		c.declineWrite(b, r)
+		return
+	}
 	// The transaction keeps parts of the request until it is applied.
 	d := &b.dec
-	*d = jute.AliasDecoder(append(make([]byte, 0, len(body)), body...))
+	r.body = append(make([]byte, 0, len(body)), body...)
+	*d = jute.AliasDecoder(r.body)
 	d.Limit(c.p.opt.MaxRecord)
 	if code := r.row.decode(r, d); code != proto.OK {
 		c.p.limits.release(r)
@@ -136,7 +148,6 @@ func (c *Client) submit(b *Burst, r *request, body []byte) {
 	if r.op == proto.OpCloseSession {
 		c.gone = true
 		c.propose(b)
-		c.session.SetClosing()
 	} else if len(b.writes) >= writesPerPropose {
 		c.propose(b)
 	}
@@ -165,7 +176,7 @@ func (c *Client) behind(b *Burst, r *request, frame []byte) {
 	if c.gone {
 		return
 	}
-	if c.waiting.Load() == 0 {
+	if c.waiting.Load() == 0 && !c.p.is(looking) {
 		c.run(&b.burst, r, frame)
 	} else {
 		b.close()
@@ -188,7 +199,7 @@ func (c *Client) run(b *burst, r *request, frame []byte) {
 	}
 	row := r.row
 	switch row.kind {
-	case kindRead:
+	case kindRead, kindSync:
 		c.read(b, r, row, body)
 	case kindPing:
 		r.xid = proto.XidPing

@@ -3,6 +3,7 @@
 package pipeline
 
 import (
+	"encoding/binary"
 	"time"
 
 	"paddock/internal/session"
@@ -24,14 +25,25 @@ func (p *Pipeline) Connect(c *Client, frame []byte) (ok bool, why string) {
 		p.counts.Throttled.Add(1)
 		return false, "connection throttled"
 	}
+	timeout := min(max(time.Duration(q.TimeOut)*time.Millisecond, p.opt.MinSessionTimeout), p.opt.MaxSessionTimeout)
+	c.timeoutMs, c.oldClient = int32(timeout.Milliseconds()), q.OldClient
+	if p.ensemble && p.hold(c, &q) {
+		return true, ""
+	}
+	return p.handshake(c, &q)
+}
+
+// handshake is Connect once the server has a role.
+func (p *Pipeline) handshake(c *Client, q *proto.ConnectRequest) (ok bool, why string) {
+	if p.is(readOnly) {
+		return p.welcomeReader(c, q)
+	}
 	v := p.tree.View(c.slot)
 	last := v.Zxid()
 	v.Close()
 	if proto.Zxid(q.LastZxidSeen) > last {
 		return false, "client has seen zxid " + proto.Zxid(q.LastZxidSeen).String() + ", this server is at " + last.String() + " only: it must try another server"
 	}
-	timeout := min(max(time.Duration(q.TimeOut)*time.Millisecond, p.opt.MinSessionTimeout), p.opt.MaxSessionTimeout)
-	c.timeoutMs, c.oldClient = int32(timeout.Milliseconds()), q.OldClient
 	p.counts.Connections.Add(1)
 	if q.SessionID == 0 {
 		p.openSession(c)
@@ -39,13 +51,25 @@ func (p *Pipeline) Connect(c *Client, frame []byte) (ok bool, why string) {
 	}
 	// The password first: with the reference, whoever knows a session's id can
 	// cut its connection.
+	if !session.Verify(q.SessionID, q.Passwd) {
+		c.tellExpired()
+		return false, ""
+	}
+	if p.ensemble && p.revalidate(c, q) {
+		return true, ""
+	}
 	s := p.sessions.Get(q.SessionID)
-	if s == nil || !session.Verify(q.SessionID, q.Passwd) || s.Closing() {
-		c.out.appendFrame(&proto.ConnectResponse{Passwd: make([]byte, 16), OldClient: q.OldClient})
+	if s == nil || s.Closing() {
+		c.tellExpired()
 		return false, ""
 	}
 	c.welcome(s)
 	return true, ""
+}
+
+// tellExpired answers a handshake for a session that is not there.
+func (c *Client) tellExpired() {
+	c.out.appendFrame(&proto.ConnectResponse{Passwd: make([]byte, 16), OldClient: c.oldClient, ReadOnly: c.readOnly})
 }
 
 func (o *Out) appendFrame(r *proto.ConnectResponse) {
@@ -58,8 +82,12 @@ func (o *Out) appendFrame(r *proto.ConnectResponse) {
 // openSession proposes a new session; the applier answers the client.
 func (p *Pipeline) openSession(c *Client) {
 	id := p.nextSID.Add(1) - 1
-	p.propose(&request{client: c, op: proto.OpCreateSession, row: &openSessionRow, isWrite: true, start: p.nowNs(), session: id,
-		rec: &proto.CreateSessionTxn{TimeOut: c.timeoutMs}})
+	r := &request{client: c, op: proto.OpCreateSession, row: &openSessionRow, isWrite: true, start: p.nowNs(), session: id,
+		rec: &proto.CreateSessionTxn{TimeOut: c.timeoutMs}}
+	if p.ensemble {
+		r.body = binary.BigEndian.AppendUint32(nil, uint32(c.timeoutMs))
+	}
+	p.propose(r)
 }
 
 // welcome attaches the client to its session and queues the answer to its
@@ -75,7 +103,7 @@ func (c *Client) welcome(s *session.Session) {
 	}
 	c.session = s
 	passwd := session.Password(s.ID())
-	c.out.appendFrame(&proto.ConnectResponse{TimeOut: c.timeoutMs, SessionID: s.ID(), Passwd: passwd[:], OldClient: c.oldClient})
+	c.out.appendFrame(&proto.ConnectResponse{TimeOut: c.timeoutMs, SessionID: s.ID(), Passwd: passwd[:], OldClient: c.oldClient, ReadOnly: c.readOnly})
 	p.enlist(c)
 	close(c.ready)
 	if c.dead.Load() { // and Detach may have found no session to let go of
@@ -85,8 +113,11 @@ func (c *Client) welcome(s *session.Session) {
 }
 
 // closeSession proposes the end of a session on behalf of nobody's request.
-func (p *Pipeline) closeSession(id int64) {
-	p.propose(&request{op: proto.OpCloseSession, row: &closeSessionRow, isWrite: true, start: p.nowNs(), session: id})
+func (p *Pipeline) closeSession(id int64) { p.closeSessionOf(id, p.reign.Load()) }
+
+// closeSessionOf is closeSession unless that leadership is over.
+func (p *Pipeline) closeSessionOf(id int64, reign uint32) {
+	p.propose(&request{op: proto.OpCloseSession, row: &closeSessionRow, isWrite: true, start: p.nowNs(), session: id, reign: reign})
 }
 
 // endSession forgets a session that has ended and lets go of its connection.
@@ -116,10 +147,15 @@ func (p *Pipeline) expireSessions() {
 			continue
 		}
 		due = p.sessions.Next(now)
+		p.expireReaders(now)
+		reign := p.reign.Load()
+		if !p.is(leading) {
+			continue
+		}
 		p.sessions.Expire(now, func(s *session.Session) {
 			p.counts.Expired.Add(1)
 			p.opt.Logger.Info("session expired", "session", proto.SessionID(s.ID()), "timeout", time.Duration(s.Timeout())*time.Millisecond)
-			p.closeSession(s.ID())
+			p.closeSessionOf(s.ID(), reign)
 		})
 	}
 }

@@ -85,6 +85,34 @@ func (t *Tracker) Remove(id int64) {
 	}
 }
 
+// Reset begins anew with the sessions of known (timeouts in ms): none of them
+// is closing, each has its full timeout from now on, and owners are kept. All
+// others are forgotten and returned.
+func (t *Tracker) Reset(known map[int64]int32, now int64) (gone []*Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, s := range t.byID {
+		if _, ok := known[id]; !ok {
+			delete(t.byID, id)
+			t.unlink(s)
+			gone = append(gone, s)
+		}
+	}
+	for id, ms := range known {
+		s := t.byID[id]
+		if s == nil {
+			s = &Session{id: id, tracker: t, timeout: ms}
+			s.bucket.Store(nowhere)
+			t.byID[id] = s
+		}
+		t.unlink(s)
+		s.closing.Store(false)
+		s.deadline.Store(t.end(now + int64(ms)))
+		t.place(s)
+	}
+	return gone
+}
+
 // Len is the number of sessions, closing ones included.
 func (t *Tracker) Len() int {
 	t.mu.RLock()
@@ -238,6 +266,21 @@ func (s *Session) SetOwner(owner any) {
 		return
 	}
 	s.owner.Store(&owner)
+}
+
+// Claim attaches the session to owner if it is attached to nobody; it reports
+// whether it is attached to owner now.
+func (s *Session) Claim(owner any) bool {
+	for {
+		p := s.owner.Load()
+		if p != nil {
+			return *p == owner
+		}
+		mine := owner // a copy that may escape, so that the common case does not allocate
+		if s.owner.CompareAndSwap(nil, &mine) {
+			return true
+		}
+	}
 }
 
 // Release detaches the session from owner, unless it has moved on to another;
