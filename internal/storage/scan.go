@@ -20,6 +20,8 @@ type scanner struct {
 	base int64 // offset of buf[0] in the stream
 	err  error // of the last read; io.EOF at the end
 
+	exact bool // no byte is read before it is asked for
+
 	sum    hash.Hash32 // nil, or a running checksum of all bytes given out
 	hashed int         // bytes of buf that sum has seen
 }
@@ -85,8 +87,12 @@ func (s *scanner) fill(n int) {
 		if s.end == len(s.buf) {
 			s.buf = append(s.buf, make([]byte, len(s.buf))...)
 		}
+		to := len(s.buf)
+		if s.exact {
+			to = min(to, n)
+		}
 		var k int
-		k, s.err = s.r.Read(s.buf[s.end:])
+		k, s.err = s.r.Read(s.buf[s.end:to])
 		s.end += k
 	}
 }

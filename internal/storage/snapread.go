@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/adler32"
 	"io"
 	"strconv"
@@ -24,10 +23,10 @@ type SnapshotInfo struct {
 	HasLastZxid           bool
 }
 
-// ReadSnapshot streams a snapshot file into sink, up to but without LoadDone.
+// ReadSnapshot streams a snapshot file into sink.
 // How it is compressed goes by the end of its name. maxBuffer bounds the length
 // of a path and of data (0 = DefaultMaxBuffer).
-func ReadSnapshot(fsys vfs.FS, path string, maxBuffer int, sink Sink) (SnapshotInfo, error) {
+func ReadSnapshot(fsys vfs.FS, path string, maxBuffer int, sink TreeSink) (SnapshotInfo, error) {
 	h, err := vfs.Open(fsys, path)
 	if err != nil {
 		return SnapshotInfo{}, err
@@ -40,12 +39,12 @@ func ReadSnapshot(fsys vfs.FS, path string, maxBuffer int, sink Sink) (SnapshotI
 	return readSnapshot(plain, path, maxBuffer, sink)
 }
 
-func readSnapshot(plain io.Reader, path string, maxBuffer int, sink Sink) (SnapshotInfo, error) {
+func readSnapshot(plain io.Reader, path string, maxBuffer int, sink TreeSink) (SnapshotInfo, error) {
 	if maxBuffer <= 0 {
 		maxBuffer = DefaultMaxBuffer
 	}
-	r := &snapReader{path: path, scan: newSummingScanner(plain), max: maxBuffer, sink: sink}
-	for _, section := range []func() error{r.header, r.sessions, r.acls, r.nodes, r.seal, r.rest} {
+	r := &snapReader{treeReader{name: path, hint: hintDamage, scan: newSummingScanner(plain), max: maxBuffer, sink: sink}}
+	for _, section := range []func() error{r.header, r.tree, r.seal, r.rest} {
 		if err := section(); err != nil {
 			return r.info, err
 		}
@@ -53,27 +52,8 @@ func readSnapshot(plain io.Reader, path string, maxBuffer int, sink Sink) (Snaps
 	return r.info, nil
 }
 
-type snapReader struct {
-	path string
-	scan *scanner
-	max  int
-	sink Sink
-	info SnapshotInfo
-}
-
-func (r *snapReader) corrupt(cause error, format string, args ...any) error {
-	return &CorruptError{File: r.path, Offset: r.scan.offset(), What: fmt.Sprintf(format, args...), Hint: hintDamage, Err: cause}
-}
-
-// take returns the next n bytes, valid until the next call.
-func (r *snapReader) take(n int) ([]byte, error) {
-	b := r.scan.peek(n)
-	if len(b) < n {
-		return nil, r.corrupt(r.scan.failure(), "the snapshot ends early")
-	}
-	r.scan.skip(n)
-	return b, nil
-}
+// snapReader reads a snapshot file.
+type snapReader struct{ treeReader }
 
 func (r *snapReader) header() error {
 	b, err := r.take(snapHeaderSize)
@@ -85,141 +65,6 @@ func (r *snapReader) header() error {
 		return r.corrupt(nil, "magic number %x is not that of a snapshot (%x)", b[:4], snapMagic)
 	}
 	return nil // version and dbid are not checked by Apache either
-}
-
-func (r *snapReader) count(what string) (int, error) {
-	b, err := r.take(4)
-	if err != nil {
-		return 0, err
-	}
-	n := int32(binary.BigEndian.Uint32(b))
-	if n < 0 {
-		return 0, r.corrupt(nil, "%d %s", n, what)
-	}
-	return int(n), nil
-}
-
-func (r *snapReader) sessions() error {
-	n, err := r.count("sessions")
-	if err != nil {
-		return err
-	}
-	for range n {
-		b, err := r.take(12)
-		if err != nil {
-			return err
-		}
-		r.sink.LoadSession(int64(binary.BigEndian.Uint64(b)), int32(binary.BigEndian.Uint32(b[8:])))
-		r.info.Sessions++
-	}
-	return nil
-}
-
-func (r *snapReader) acls() error {
-	n, err := r.count("ACLs")
-	if err != nil {
-		return err
-	}
-	for range n {
-		if err := r.acl(); err != nil {
-			return err
-		}
-		r.info.ACLs++
-	}
-	return nil
-}
-
-// acl reads one entry of the ACL map. Its length is not known before it is
-// read, so it is tried on more and more bytes.
-func (r *snapReader) acl() error {
-	for want := 4 << 10; ; want *= 4 {
-		b := r.scan.peek(want)
-		c := jute.RawDecoder(b)
-		c.Limit(r.max)
-		var key int64
-		var list []proto.ACL
-		c.Long(&key)
-		proto.ACLs(&c, &list)
-		if c.Err() == nil {
-			r.scan.skip(c.Pos())
-			r.sink.LoadACL(key, list)
-			return nil
-		}
-		if len(b) < want { // these were all bytes there are
-			return r.corrupt(c.Err(), "entry of the ACL map")
-		}
-		if want > 64<<20 {
-			return r.corrupt(c.Err(), "entry of the ACL map is unreasonably long")
-		}
-	}
-}
-
-func (r *snapReader) nodes() error {
-	var st proto.StatPersisted
-	for {
-		// Length of the path, the path, length of the data.
-		b := r.scan.peek(4)
-		if len(b) < 4 {
-			return r.corrupt(r.scan.failure(), "the snapshot ends early")
-		}
-		pathLen := int(int32(binary.BigEndian.Uint32(b)))
-		if pathLen < 0 || pathLen > r.max {
-			return r.corrupt(nil, "unreasonable path length %d", pathLen)
-		}
-		if pathLen == 1 {
-			if b = r.scan.peek(5); len(b) == 5 && b[4] == '/' {
-				r.scan.skip(5)
-				return nil
-			}
-		}
-		b = r.scan.peek(4 + pathLen + 4)
-		if len(b) < 4+pathLen+4 {
-			return r.corrupt(r.scan.failure(), "the snapshot ends early")
-		}
-		dataLen := int(int32(binary.BigEndian.Uint32(b[4+pathLen:])))
-		if dataLen < -1 || dataLen > r.max {
-			return r.corrupt(nil, "unreasonable data length %d of %q", dataLen, b[4:4+pathLen])
-		}
-		null := dataLen < 0
-		dataLen = max(dataLen, 0)
-
-		size := 4 + pathLen + 4 + dataLen + 8 + statSize
-		b = r.scan.peek(size)
-		if len(b) < size {
-			return r.corrupt(r.scan.failure(), "the snapshot ends early")
-		}
-		path := b[4 : 4+pathLen : 4+pathLen]
-		if (pathLen == 0) != (r.info.Nodes == 0) || pathLen > 0 && path[0] != '/' {
-			return r.corrupt(nil, "path %q in the place of znode %d", path, r.info.Nodes)
-		}
-		b = b[4+pathLen+4:]
-		data := b[:dataLen:dataLen]
-		if null {
-			data = nil
-		}
-		b = b[dataLen:]
-		decodeStat(b[8:], &st)
-		if err := r.sink.LoadNode(path, data, int64(binary.BigEndian.Uint64(b)), &st); err != nil {
-			return r.corrupt(err, "znode %q", path)
-		}
-		r.scan.skip(size)
-		r.info.Nodes++
-	}
-}
-
-// decodeStat is (*proto.StatPersisted).Fields by hand: a million times at every
-// start.
-func decodeStat(b []byte, st *proto.StatPersisted) {
-	_ = b[statSize-1]
-	st.Czxid = proto.Zxid(binary.BigEndian.Uint64(b))
-	st.Mzxid = proto.Zxid(binary.BigEndian.Uint64(b[8:]))
-	st.Ctime = int64(binary.BigEndian.Uint64(b[16:]))
-	st.Mtime = int64(binary.BigEndian.Uint64(b[24:]))
-	st.Version = int32(binary.BigEndian.Uint32(b[32:]))
-	st.Cversion = int32(binary.BigEndian.Uint32(b[36:]))
-	st.Aversion = int32(binary.BigEndian.Uint32(b[40:]))
-	st.EphemeralOwner = int64(binary.BigEndian.Uint64(b[44:]))
-	st.Pzxid = proto.Zxid(binary.BigEndian.Uint64(b[52:]))
 }
 
 func (r *snapReader) seal() error {

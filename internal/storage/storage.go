@@ -57,16 +57,22 @@ type Options struct {
 type Sink interface {
 	// Reset says that a snapshot could not be read to its end: forget all.
 	Reset()
-	LoadSession(id int64, timeoutMs int32)
-	LoadACL(key int64, acl []proto.ACL)
-	// LoadNode brings a znode, parents first. The root's path is "". Nil data is
-	// null. A znode without parent is the snapshot's fault and must be an error.
-	LoadNode(path, data []byte, aclKey int64, st *proto.StatPersisted) error
+	TreeSink
 	// LoadDone ends the snapshot. zxid is that of the file's name; digest is nil
 	// if none is stored. It is not called for an empty database.
 	LoadDone(zxid proto.Zxid, digest *SnapDigest) error
 	// Replay brings a logged transaction. The snapshot may contain its effect.
 	Replay(t *proto.Txn) error
+}
+
+// TreeSink receives a tree: sessions, ACLs and znodes in this order. Paths and
+// data are valid only during the call.
+type TreeSink interface {
+	LoadSession(id int64, timeoutMs int32)
+	LoadACL(key int64, acl []proto.ACL)
+	// LoadNode brings a znode, parents first. The root's path is "". Nil data is
+	// null. A znode without parent is the snapshot's fault and must be an error.
+	LoadNode(path, data []byte, aclKey int64, st *proto.StatPersisted) error
 }
 
 // Expecter is a Sink that wants to know before a snapshot comes how many bytes it
