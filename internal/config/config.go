@@ -10,8 +10,9 @@
 // and reason; a key that is unknown, belongs to an ensemble or has no meaning outside a JVM is named in
 // Config.Warnings and never stops the server.
 //
-// The package opens no socket and creates no file. The only reader of a Config is internal/server, which hands
-// each part of the server its own options.
+// Load opens no socket and creates no file. The only reader of a Config is internal/server, which hands each part
+// of the server its own options. Dynamic keeps, where the operator has allowed it, the files that say who the
+// members of the ensemble are.
 package config
 
 import (
@@ -176,6 +177,7 @@ func (w Whitelist) Allows(word string) bool {
 type Ensemble struct {
 	ServerID                    int64          // from the myid file; -1 when there is none
 	Members                     *quorum.Config // never nil; Version is the dynamic file's, 0 for a static list
+	Seen                        *quorum.Config // proposed and not committed when the server stopped; nil for none
 	DynamicConfigFile           string
 	StandaloneEnabled           bool
 	ReconfigEnabled             bool

@@ -42,6 +42,7 @@ func (l *loader) membership() {
 	}
 	before := len(l.problems)
 	l.memberLines(lines)
+	l.seen(version)
 	e.Members.Version = version
 	l.readMyID()
 	if len(l.problems) > before {
@@ -77,6 +78,34 @@ func readDynamic(file string) ([]setting, Problems) {
 		}
 	}
 	return lines, problems
+}
+
+// seen reads the membership that was proposed and not committed when the server
+// stopped: it counts in elections until a leader has settled it. It is looked for
+// only where the members stand in a dynamic file, as in the original.
+func (l *loader) seen(committed int64) {
+	e := &l.cfg.Ensemble
+	if e.DynamicConfigFile == "" || !e.ReconfigEnabled || l.src.File == "" {
+		return
+	}
+	file := nextFile(l.src.File)
+	if !isFile(file) {
+		return
+	}
+	props, _, problems := readProperties(file)
+	l.problems = append(l.problems, problems...)
+	var text strings.Builder
+	for _, p := range props {
+		text.WriteString(p.key + "=" + p.value + "\n")
+	}
+	c, err := quorum.Parse(text.String())
+	switch {
+	case len(problems) > 0:
+	case err != nil:
+		l.refuse(Origin{File: file}, "", "", err.Error())
+	case c.Version > committed:
+		e.Seen = c
+	}
 }
 
 // dynamicVersion is the hexadecimal end of a dynamic file's name, 0 when it has none.

@@ -89,11 +89,13 @@ type lineScanner struct {
 
 	text []byte
 	line int // natural line the text starts on
+	from int // where that line starts; the text ends before pos
 }
 
 func (s *lineScanner) next() bool {
 	s.text = nil
 	for s.pos < len(s.data) {
+		s.from = s.pos
 		nat := trimLeft(s.natural())
 		if len(nat) == 0 || nat[0] == '#' || nat[0] == '!' {
 			continue
@@ -194,6 +196,23 @@ func unescape(raw []byte) (string, error) {
 		}
 	}
 	return string(utf16.Decode(units)), nil
+}
+
+// escapeValue writes a value so that it is read again as it is:
+// ISO-8859-1 is all that a file may hold.
+func escapeValue(s string) string {
+	var b strings.Builder
+	for _, u := range utf16.Encode([]rune(s)) {
+		switch {
+		case u == '\\':
+			b.WriteString(`\\`)
+		case u < ' ' || u > '~':
+			fmt.Fprintf(&b, `\u%04x`, u)
+		default:
+			b.WriteByte(byte(u))
+		}
+	}
+	return b.String()
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\f' }

@@ -219,7 +219,7 @@ func (m *Mem) ReadDir(name string) ([]Info, error) {
 }
 
 func (f *memFile) info(base string) Info {
-	return Info{Name: base, Size: int64(len(f.data)), Mtime: time.Unix(f.mtime, 0)}
+	return Info{Name: base, Size: int64(len(f.data)), Mtime: time.Unix(f.mtime, 0), Perm: 0o644}
 }
 
 func (m *Mem) Stat(name string) (Info, error) {

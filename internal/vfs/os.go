@@ -33,7 +33,7 @@ func (osFS) Stat(name string) (Info, error) {
 }
 
 func info(st fs.FileInfo) Info {
-	return Info{Name: st.Name(), Size: st.Size(), Mtime: st.ModTime(), Dir: st.IsDir()}
+	return Info{Name: st.Name(), Size: st.Size(), Mtime: st.ModTime(), Perm: st.Mode().Perm(), Dir: st.IsDir()}
 }
 
 func (osFS) ReadDir(name string) ([]Info, error) {

@@ -38,6 +38,7 @@ type Info struct {
 	Name  string // last element of the path
 	Size  int64  // bytes
 	Mtime time.Time
+	Perm  fs.FileMode // permission bits
 	Dir   bool
 }
 
@@ -87,8 +88,13 @@ func ReadFile(f FS, name string) ([]byte, error) {
 // WriteFileAtomic replaces the content of name so that a crash leaves the old
 // content or the new: name.tmp is written, synced and renamed.
 func WriteFileAtomic(f FS, name string, data []byte) error {
+	return ReplaceFile(f, name, data, 0o644)
+}
+
+// ReplaceFile is WriteFileAtomic for a file that not everybody may read.
+func ReplaceFile(f FS, name string, data []byte, perm fs.FileMode) error {
 	tmp := name + ".tmp"
-	h, err := Create(f, tmp)
+	h, err := f.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
 	if err != nil {
 		return err
 	}
