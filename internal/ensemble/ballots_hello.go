@@ -86,9 +86,10 @@ func helloAddr(text string) (addr string, wildcard bool, err error) {
 	if err != nil {
 		return "", false, fmt.Errorf("%q is not host:port", text)
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 || host == "" {
+	n, err := strconv.Atoi(port)
+	if err != nil || n < 0 || n > 65535 || host == "" {
 		return "", false, fmt.Errorf("%q is not host:port", text)
 	}
 	ip, err := netip.ParseAddr(host)
-	return net.JoinHostPort(host, port), err == nil && ip.IsUnspecified(), nil
+	return hostPort(host, n, false), err == nil && ip.IsUnspecified(), nil
 }

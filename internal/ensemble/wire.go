@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 	"unsafe"
 
 	"paddock/jute"
@@ -15,14 +16,29 @@ import (
 // Frame is an encoded packet. It may be sent on many links, and is not changed.
 type Frame []byte
 
-// Encode returns the bytes of p.
+// Encode returns the bytes of p. It only reads p, so that many may encode it.
 func Encode(p *proto.Packet) Frame {
-	size := packetHead + len(p.Data) + 4 // of all packets but a client's request
+	e := encoders.Get().(*encoder)
+	e.packet = *p // Fields would write to it
+	size := packetHead + len(p.Data) + 4
 	if p.Auth != nil {
-		size = jute.Size(p)
+		size = jute.Size(&e.packet)
 	}
-	return jute.Append(make([]byte, 0, size), p)
+	e.coder = jute.Encoder(make([]byte, 0, size))
+	e.packet.Fields(&e.coder)
+	f := Frame(e.coder.Bytes())
+	*e = encoder{}
+	encoders.Put(e)
+	return f
 }
+
+// encoder is what would be allocated for each Encode.
+type encoder struct {
+	coder  jute.Coder
+	packet proto.Packet
+}
+
+var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
 // Frames encodes each packet once, however many links it goes to. Reset it when
 // Out has been done. The zero value is ready. It is for one goroutine.
