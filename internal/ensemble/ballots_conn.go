@@ -11,10 +11,12 @@ import (
 	"io"
 	"net"
 	"sync"
+
+	"paddock/proto"
 )
 
-// maxBallot is the largest body of an election message, in bytes (section 2.3).
-const maxBallot = 524288
+// maxBallot is the largest body of an election message, in bytes.
+const maxBallot = proto.NotificationMax
 
 // ballot is one connection of the election port.
 type ballot struct {
