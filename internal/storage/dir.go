@@ -40,6 +40,7 @@ type Store struct {
 	snapDir string
 	logDir  string
 	txns    *Log
+	tail    []TailEntry // see Tail
 }
 
 // Open checks the directories and creates them where that is allowed. It reads

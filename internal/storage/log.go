@@ -20,7 +20,10 @@ import (
 // Log appends transactions. One goroutine uses it.
 //
 // A file is created at the first Append after a start or a Roll and named by
-// that batch's first zxid; an old file is never appended to. After a failed
+// that batch's first zxid; an old file is never appended to. Where a batch does
+// not follow the last one a new file is begun too: at a new epoch, and where a
+// leader's tree was taken over in between. So entries that are missing are
+// missing between two files. After a failed
 // write or sync the Log is dead: every later call returns that first error,
 // because what the disk then holds is not known.
 type Log struct {
@@ -37,6 +40,16 @@ type Log struct {
 	syncs             SyncStats
 
 	closing sync.WaitGroup // rolled files that are being closed
+
+	mu      sync.Mutex
+	flushed flushed // for those who read the log beside its goroutine
+}
+
+// flushed is how far the log is durable.
+type flushed struct {
+	last proto.Zxid
+	path string // of the newest file; "" if none was begun since the start or the last Truncate
+	end  int64  // of its durable entries
 }
 
 // SyncStats counts syncs of the log. It may be read by any goroutine.
@@ -76,6 +89,11 @@ func (l *Log) Append(b *Batch) error {
 	}
 	if b.First <= l.last {
 		return l.fail(fmt.Errorf("storage: transaction %s after %s", b.First, l.last))
+	}
+	if l.file != nil && b.First != l.last+1 {
+		if l.rollFile(); l.err != nil {
+			return l.err
+		}
 	}
 	if l.file == nil {
 		if err := l.create(b.First); err != nil {
@@ -150,6 +168,7 @@ func (l *Log) Sync() error {
 		l.took(time.Since(begin))
 	}
 	l.dirty = false
+	l.publish(flushed{l.last, l.file.path, l.file.end})
 	if limit := l.store.opt.TxnLogSizeLimit; limit > 0 && l.file.end > limit {
 		l.rollFile()
 	}
@@ -171,6 +190,18 @@ func (l *Log) sync() error {
 		l.unlisted = false
 	}
 	return nil
+}
+
+func (l *Log) publish(f flushed) {
+	l.mu.Lock()
+	l.flushed = f
+	l.mu.Unlock()
+}
+
+func (l *Log) durable() flushed {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flushed
 }
 
 func (l *Log) took(d time.Duration) {
@@ -243,10 +274,19 @@ func (l *Log) drawLimits() {
 	l.limitBytes = draw(l.store.opt.SnapSizeLimit)
 }
 
-// resume continues after a recovery.
-func (l *Log) resume(r *Recovered) {
-	l.last = max(r.LastZxid, 0)
-	l.txns, l.bytes = int64(r.TxnsSinceSnapshot), r.BytesSinceSnapshot
+// rest ends the current file, if there is one, and waits until nobody writes to
+// any.
+func (l *Log) rest() error {
+	l.rollFile()
+	l.closing.Wait()
+	return l.err
+}
+
+// resume continues after a recovery, or a truncation, in a new file.
+func (l *Log) resume(last proto.Zxid, txns int, bytes int64) {
+	l.last = max(last, 0)
+	l.txns, l.bytes = int64(txns), bytes
+	l.publish(flushed{last: l.last})
 }
 
 // Close syncs, cuts the padding and closes. A dead Log's file is closed as it

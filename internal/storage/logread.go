@@ -51,6 +51,11 @@ type LogEnd struct {
 // Apache takes for the end of a file, is described in LogEnd; other damage is a
 // *CorruptError. maxEntry bounds a payload's length (0 = DefaultMaxBuffer).
 func ReadLog(fsys vfs.FS, path string, maxEntry int, each func(Entry) error) (LogEnd, error) {
+	return readLog(fsys, path, maxEntry, 1<<63-1, each)
+}
+
+// readLog is ReadLog of no more than the first limit bytes of a file.
+func readLog(fsys vfs.FS, path string, maxEntry int, limit int64, each func(Entry) error) (LogEnd, error) {
 	if maxEntry <= 0 {
 		maxEntry = DefaultMaxBuffer
 	}
@@ -63,7 +68,9 @@ func ReadLog(fsys vfs.FS, path string, maxEntry int, each func(Entry) error) (Lo
 	if err != nil {
 		return LogEnd{}, err
 	}
-	r := &logReader{path: path, file: h, scan: newScanner(h), max: maxEntry}
+	size = min(size, limit)
+	part := io.NewSectionReader(h, 0, size)
+	r := &logReader{path: path, file: part, scan: newScanner(part), max: maxEntry}
 	r.end.Size = size
 	err = r.run(each)
 	return r.end, err

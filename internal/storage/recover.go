@@ -15,17 +15,22 @@ import (
 )
 
 // Recover loads the newest readable snapshot and replays the log after it. On
-// an error nothing on disk was changed. It is called once, before the Log is
-// used.
+// an error nothing on disk was changed. It is called before the Log is used, and
+// may be called again by the Log's goroutine, while nobody writes a snapshot or
+// purges: the Log then goes on after what was recovered, in a new file. A Log
+// that has failed stays so, and its directory is not recovered by this Store.
 func (s *Store) Recover(sink Sink) (Recovered, error) {
 	begin := time.Now()
+	if err := s.txns.rest(); err != nil {
+		return Recovered{}, err
+	}
 	r := recovery{store: s, sink: sink}
 	err := r.run()
 	r.out.Took = time.Since(begin)
 	if err != nil {
 		return r.out, err
 	}
-	s.txns.resume(&r.out)
+	s.txns.resume(r.out.LastZxid, r.out.TxnsSinceSnapshot, r.out.BytesSinceSnapshot)
 	return r.out, nil
 }
 
@@ -39,7 +44,9 @@ type recovery struct {
 	from   proto.Zxid // replay begins after it
 	first  proto.Zxid // the highest zxid that the first txn replayed may have
 	strict bool       // a snapshot was skipped: the log must cover it without a hole
+	met    map[proto.Zxid]bool // skipped snapshots whose transaction was replayed
 	torn   *tornLog
+	tail   *tail
 	txn    proto.Txn
 }
 
@@ -65,6 +72,7 @@ func (r *recovery) run() error {
 	if err := r.tidy(); err != nil {
 		return err
 	}
+	r.keepTail()
 	return r.harden()
 }
 
@@ -99,9 +107,14 @@ func (r *recovery) makePlan() error {
 			return fmt.Errorf("storage: %w", err)
 		}
 	}
+	var names snapshotZxids
+	for _, f := range snapshots {
+		names = append(names, f.Zxid)
+	}
+	r.tail = s.newTail(names)
 	r.plan, err = PlanRecovery(Directory{Logs: logs, Snapshots: snapshots, TrustEmpty: s.opt.TrustEmpty, MayCreate: may})
 	for _, f := range r.plan.Skip {
-		r.skip(f, errors.New("the file is incomplete"))
+		r.skip(f, errIncomplete)
 	}
 	return err
 }
@@ -199,13 +212,8 @@ func (r *recovery) replay() error {
 			r.torn = &tornLog{f.Path, end}
 		}
 	}
-	for _, f := range r.out.Skipped {
-		if r.out.LastZxid < f.Zxid {
-			return fmt.Errorf("storage: %w", &GapError{
-				What: fmt.Sprintf("%s can't be read (%v), and the older snapshot and the logs reach only to zxid %s", f.Path, f.Err, r.out.LastZxid),
-				Hint: hintGap,
-			})
-		}
+	if err := r.covered(); err != nil {
+		return err
 	}
 	if r.out.LastZxid < r.out.ContentZxid {
 		s.log.Warn("the snapshot contains transactions that the log has lost",
@@ -214,8 +222,35 @@ func (r *recovery) replay() error {
 	return nil
 }
 
+// covered makes sure that the log has what snapshots that can't be read would
+// have brought. That it reaches further is not enough: such a snapshot may be a
+// leader's tree that was taken over, after which the log goes on without what
+// came before. A snapshot that begins an epoch has no transaction of its own in
+// the log; if its writing was cut short it was not such a tree, for those are
+// renamed when they are whole.
+func (r *recovery) covered() error {
+	for _, f := range r.out.Skipped {
+		switch {
+		case r.out.LastZxid < f.Zxid:
+			return fmt.Errorf("storage: %w", &GapError{
+				What: fmt.Sprintf("%s can't be read (%v), and the older snapshot and the logs reach only to zxid %s", f.Path, f.Err, r.out.LastZxid),
+				Hint: hintGap,
+			})
+		case f.Zxid > r.from && !r.met[f.Zxid] && (f.Zxid.Counter() != 0 || f.Err != errIncomplete):
+			return fmt.Errorf("storage: %w", &GapError{
+				What: fmt.Sprintf("%s can't be read (%v), and the logs go on after it without transaction %s", f.Path, f.Err, f.Zxid),
+				Hint: hintGap,
+			})
+		}
+	}
+	return nil
+}
+
+var errIncomplete = errors.New("the file is incomplete")
+
 // entry replays one entry unless the snapshot has it.
 func (r *recovery) entry(path string, e Entry) error {
+	r.tail.add(e)
 	if e.Zxid <= r.from && r.out.Txns == 0 {
 		return nil
 	}
@@ -231,10 +266,25 @@ func (r *recovery) entry(path string, e Entry) error {
 		return fmt.Errorf("%s: replaying transaction %s at offset %d: %w", path, e.Zxid, e.Offset, err)
 	}
 	r.out.LastZxid = e.Zxid
+	if r.strict {
+		r.meet(e.Zxid)
+	}
 	r.out.Txns++
 	r.out.TxnsSinceSnapshot++
 	r.out.BytesSinceSnapshot += int64(entryHead + len(e.Payload) + entryTail)
 	return nil
+}
+
+// meet notes a transaction that a skipped snapshot is named after.
+func (r *recovery) meet(z proto.Zxid) {
+	for _, f := range r.out.Skipped {
+		if f.Zxid == z {
+			if r.met == nil {
+				r.met = map[proto.Zxid]bool{}
+			}
+			r.met[z] = true
+		}
+	}
 }
 
 // order refuses a transaction that is not the next one. A new epoch may begin

@@ -9,7 +9,9 @@
 //
 // A server calls Open, then Recover, which loads the newest readable snapshot
 // and replays the log after it into a Sink; from then on one goroutine owns the
-// Log and another, now and then, a SnapshotWriter.
+// Log and another, now and then, a SnapshotWriter. A member of an ensemble may
+// have to take back what it logged (Store.Truncate) or to take over another's
+// tree (ReadStream), and then may Recover again.
 //
 // Promises: what Log.Sync returned for survives a crash. A torn tail of the
 // last log is cut and reported. Any other damage is refused with file and
@@ -43,6 +45,9 @@ type Options struct {
 
 	Compression string // of new snapshots: "", "gz" or "snappy"
 	MaxBuffer   int    // longest log entry, path or data accepted when reading; 0 = 2097150 (jute.maxbuffer twice)
+
+	KeepTail      int   // transactions that Store.Tail gives out at most; 0 = none
+	KeepTailBytes int64 // and bytes of them; 0 = 64 MiB
 
 	TrustEmpty    bool // logs without a snapshot are replayed from nothing
 	AutocreateDir bool // version-2 is created where missing
