@@ -38,8 +38,8 @@ internal/pipeline: jute proto internal/acl internal/session internal/tree intern
 internal/replica: proto internal/storage internal/tree internal/pipeline
 internal/ensemble: jute proto internal/quorum internal/zab internal/tree internal/storage internal/pipeline internal/replica
 internal/conn: internal/acl internal/pipeline
-internal/admin: proto internal/quorum internal/config internal/session internal/pipeline
-internal/server: proto internal/acl internal/admin internal/config internal/conn internal/pipeline internal/replica internal/storage internal/tree internal/vfs
+internal/admin: proto internal/quorum internal/config internal/session internal/pipeline internal/ensemble
+internal/server: proto internal/acl internal/admin internal/config internal/conn internal/ensemble internal/pipeline internal/replica internal/storage internal/tree internal/vfs internal/zab
 zk: jute proto
 internal/cli: proto zk
 cmd/paddock: internal/cli internal/config internal/server; github.com/spf13/cobra
@@ -66,16 +66,20 @@ var mayStart = map[string]string{
 	"internal/conn conn.Hangup":   "the last bytes of a connection that is let go",
 	"internal/conn Server.Close":  "waits for all connections with a deadline",
 
-	"internal/ensemble Ballots.serve":  "accepts on an election port",
-	"internal/ensemble Ballots.accept": "the reader of an election connection",
-	"internal/ensemble Ballots.keep":   "the writer of one",
-	"internal/ensemble Ballots.dial":   "a dial, then the reader of what it made",
-	"internal/ensemble Ballots.Reset":  "listens anew",
-	"internal/ensemble Links.Listen":   "accepts on a quorum port",
-	"internal/ensemble Links.accept":   "a stranger, then the reader of a link",
-	"internal/ensemble Links.register": "a dial, then the reader of a link",
-	"internal/ensemble link.run":       "the writer of a link",
-	"internal/ensemble dialAny":        "one of several addresses",
+	"internal/ensemble Ballots.serve":   "accepts on an election port",
+	"internal/ensemble Ballots.accept":  "the reader of an election connection",
+	"internal/ensemble Ballots.keep":    "the writer of one",
+	"internal/ensemble Ballots.dial":    "a dial, then the reader of what it made",
+	"internal/ensemble Ballots.Reset":   "listens anew",
+	"internal/ensemble Links.Listen":    "accepts on a quorum port",
+	"internal/ensemble Links.accept":    "a stranger, then the reader of a link",
+	"internal/ensemble Links.register":  "a dial, then the reader of a link",
+	"internal/ensemble link.run":        "the writer of a link",
+	"internal/ensemble start":           "the loop",
+	"internal/ensemble disk.start":      "the disk",
+	"internal/ensemble Driver.probe":    "a look into the log for a learner",
+	"internal/ensemble Driver.HandOver": "the driver's end ends the wait",
+	"internal/ensemble dialAny":         "one of several addresses",
 
 	"internal/pipeline Pipeline.background": "expiry of sessions; the reaper of containers",
 	"internal/pipeline limits.drain":        "an end of the context ends the wait for the last requests",

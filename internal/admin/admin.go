@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"paddock/internal/config"
+	"paddock/internal/ensemble"
 	"paddock/internal/pipeline"
 )
 
@@ -41,6 +42,8 @@ type Source struct {
 	Connections func(visit func(*pipeline.Client))
 	// FsyncTime is the sum over all fsyncs of the log.
 	FsyncTime func() time.Duration
+	// Ensemble is this server's part in its ensemble; nil for a server alone.
+	Ensemble func() ensemble.Health
 	// ClientAddr is where the client port listens, for a port that the system
 	// chose; nil before it does.
 	ClientAddr func() net.Addr
@@ -65,21 +68,23 @@ type answer interface {
 // command is one row of the table.
 type command struct {
 	run func(*Admin) answer // nil: a word of the protocol that is not served yet
+	// always: it is answered while there is no leader, too
+	always bool
 }
 
 // commands are the four-letter words, all that a server may be asked
 // (client-protocol.md section 1.4).
 var commands = map[string]command{
-	"conf": {(*Admin).settings},
-	"cons": {(*Admin).connectionList},
-	"dump": {(*Admin).dump},
-	"envi": {(*Admin).environment},
-	"isro": {func(*Admin) answer { return word("rw") }},
-	"mntr": {(*Admin).monitor},
-	"ruok": {func(*Admin) answer { return word("imok") }},
-	"srvr": {(*Admin).status},
-	"stat": {(*Admin).statusWithClients},
-	"wchs": {(*Admin).watchSummary},
+	"conf": {run: (*Admin).settings},
+	"cons": {run: (*Admin).connectionList},
+	"dump": {run: (*Admin).dump},
+	"envi": {run: (*Admin).environment, always: true},
+	"isro": {run: (*Admin).writable, always: true},
+	"mntr": {run: (*Admin).monitor},
+	"ruok": {run: func(*Admin) answer { return word("imok") }, always: true},
+	"srvr": {run: (*Admin).status},
+	"stat": {run: (*Admin).statusWithClients},
+	"wchs": {run: (*Admin).watchSummary},
 
 	"crst": {}, "dirs": {}, "gtmk": {}, "hash": {}, "srst": {}, "stmk": {}, "wchc": {}, "wchp": {},
 }
@@ -103,6 +108,8 @@ func (a *Admin) FourLetter(name string) []byte {
 		return []byte(name + " is not executed because it is not in the whitelist.\n")
 	case cmd.run == nil:
 		return []byte(name + " is not supported by this server yet.\n")
+	case !cmd.always && a.mode() == "":
+		return []byte(notServing)
 	}
 	return cmd.run(a).appendText(nil)
 }

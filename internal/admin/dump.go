@@ -16,6 +16,8 @@ import (
 // sessionDump is the answer to dump.
 type sessionDump struct {
 	Sessions    expiry[int64]
+	Global      []globalSession // in place of Sessions at a learner, which expires none
+	Learner     bool
 	Ephemerals  []owned
 	Connections expiry[connection]
 }
@@ -30,10 +32,11 @@ type owned struct {
 }
 
 func (a *Admin) dump() answer {
-	d := sessionDump{Sessions: expiry[int64]{}, Connections: expiry[connection]{}}
+	d := sessionDump{Sessions: expiry[int64]{}, Connections: expiry[connection]{}, Learner: a.learns()}
 	var ids []int64
 	a.src.Pipeline.Sessions().Each(func(s *session.Session) {
 		ids = append(ids, s.ID())
+		d.Global = append(d.Global, globalSession{s.ID(), s.Timeout()})
 		at := a.moment(s.Deadline())
 		d.Sessions[at] = append(d.Sessions[at], s.ID())
 	})
@@ -57,14 +60,12 @@ func (a *Admin) dump() answer {
 func bySessionID(x, y int64) int { return cmp.Compare(uint64(x), uint64(y)) }
 
 func (d sessionDump) appendText(b []byte) []byte {
-	b = append(b, "SessionTracker dump:\nSession Sets "...)
-	b = d.Sessions.appendText(b, func(b []byte, ids []int64) []byte {
-		slices.SortFunc(ids, bySessionID)
-		for _, id := range ids {
-			b = fmt.Appendf(b, "\t%s\n", proto.SessionID(id))
-		}
-		return b
-	})
+	b = append(b, "SessionTracker dump:\n"...)
+	if d.Learner {
+		b = appendGlobal(b, d.Global)
+	} else {
+		b = d.appendSets(b)
+	}
 	b = fmt.Appendf(b, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n", len(d.Ephemerals))
 	for _, o := range d.Ephemerals {
 		b = fmt.Appendf(b, "%s:\n", proto.SessionID(o.Session))
@@ -76,6 +77,32 @@ func (d sessionDump) appendText(b []byte) []byte {
 	return d.Connections.appendText(b, func(b []byte, list []connection) []byte {
 		for _, c := range list {
 			b = fmt.Appendf(b, "\tip: %s sessionId: %s\n", c.Peer, proto.SessionID(c.Session))
+		}
+		return b
+	})
+}
+
+// globalSession is one that the leader keeps.
+type globalSession struct {
+	ID        int64
+	TimeoutMs int32
+}
+
+func appendGlobal(b []byte, list []globalSession) []byte {
+	b = fmt.Appendf(b, "Global Sessions(%d):\n", len(list))
+	slices.SortFunc(list, func(x, y globalSession) int { return bySessionID(x.ID, y.ID) })
+	for _, s := range list {
+		b = fmt.Appendf(b, "%s\t%dms\n", proto.SessionID(s.ID), s.TimeoutMs)
+	}
+	return b
+}
+
+func (d sessionDump) appendSets(b []byte) []byte {
+	b = append(b, "Session Sets "...)
+	return d.Sessions.appendText(b, func(b []byte, ids []int64) []byte {
+		slices.SortFunc(ids, bySessionID)
+		for _, id := range ids {
+			b = fmt.Appendf(b, "\t%s\n", proto.SessionID(id))
 		}
 		return b
 	})

@@ -38,6 +38,8 @@ func (a *Admin) monitor() answer {
 	m := metrics{
 		{"version", s.Version},
 		{"server_state", s.Mode},
+	}
+	m = append(append(m, a.peerState()...), metrics{
 		{"avg_latency", s.Latency.Avg},
 		{"max_latency", s.Latency.Max},
 		{"min_latency", s.Latency.Min},
@@ -61,7 +63,8 @@ func (a *Admin) monitor() answer {
 		{"throttled_ops", counts.Throttled.Load()},
 		{"large_requests_rejected", counts.LargeRejected.Load()},
 		{"cnt_fsynctime", fsyncs},
-	}
+	}...)
+	m = append(m, a.ensembleMetrics()...)
 	if a.src.FsyncTime != nil {
 		sum := a.src.FsyncTime()
 		m = append(m, pair{"sum_fsynctime", sum.Milliseconds()},

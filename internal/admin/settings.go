@@ -34,7 +34,7 @@ func (p pairs) appendText(b []byte) []byte {
 	return b
 }
 
-// settings is the answer to conf, as of a standalone server.
+// settings is the answer to conf.
 func (a *Admin) settings() answer {
 	c := a.src.Config
 	port := c.ClientPort
@@ -44,7 +44,7 @@ func (a *Admin) settings() answer {
 		}
 	}
 	data, logs := filesDir(c.DataDir), filesDir(c.DataLogDir)
-	return pairs{Lines: []pair{
+	lines := []pair{
 		{"clientPort", port},
 		{"secureClientPort", -1},
 		{"dataDir", data},
@@ -56,8 +56,12 @@ func (a *Admin) settings() answer {
 		{"minSessionTimeout", c.MinSessionTimeout.Milliseconds()},
 		{"maxSessionTimeout", c.MaxSessionTimeout.Milliseconds()},
 		{"clientPortListenBacklog", c.ListenBacklog},
-		{"serverId", 0},
-	}}
+		{"serverId", a.serverID()},
+	}
+	if a.src.Ensemble == nil {
+		return pairs{Lines: lines}
+	}
+	return ensembleSettings{pairs{Lines: append(lines, a.ensembleSettings()...)}, a.membership()}
 }
 
 // filesDir is where the files of a configured directory lie.

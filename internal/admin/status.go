@@ -55,6 +55,7 @@ type serverStatus struct {
 	Zxid        proto.Zxid
 	Mode        string
 	Nodes       int
+	Proposals   *proposalSizes // nil but for a leader
 }
 
 func (a *Admin) currentStatus() serverStatus {
@@ -67,7 +68,7 @@ func (a *Admin) currentStatus() serverStatus {
 		Version: a.version(), Latency: latencyOf(sums),
 		Received: sums.Received + a.words.Load(), Sent: sums.Sent,
 		Connections: a.src.OpenConnections(), Outstanding: p.Outstanding(),
-		Zxid: zxid, Mode: "standalone", Nodes: nodes + rootTwice,
+		Zxid: zxid, Mode: a.mode(), Proposals: a.proposals(), Nodes: nodes + rootTwice,
 	}
 }
 
@@ -82,12 +83,20 @@ func (a *Admin) status() answer { return a.currentStatus() }
 func (s serverStatus) appendText(b []byte) []byte { return s.appendRest(s.appendVersion(b)) }
 
 func (s serverStatus) appendVersion(b []byte) []byte {
-	return fmt.Appendf(b, "Zookeeper version: %s\n", s.Version)
+	b = fmt.Appendf(b, "Zookeeper version: %s\n", s.Version)
+	if s.Mode == readOnly {
+		b = append(b, "READ-ONLY mode; serving only read-only clients\n"...)
+	}
+	return b
 }
 
 func (s serverStatus) appendRest(b []byte) []byte {
-	return fmt.Appendf(b, "Latency min/avg/max: %d/%s/%d\nReceived: %d\nSent: %d\nConnections: %d\nOutstanding: %d\nZxid: %s\nMode: %s\nNode count: %d\n",
+	b = fmt.Appendf(b, "Latency min/avg/max: %d/%s/%d\nReceived: %d\nSent: %d\nConnections: %d\nOutstanding: %d\nZxid: %s\nMode: %s\nNode count: %d\n",
 		s.Latency.Min, decimal(s.Latency.Avg), s.Latency.Max, s.Received, s.Sent, s.Connections, s.Outstanding, s.Zxid, s.Mode, s.Nodes)
+	if p := s.Proposals; p != nil {
+		b = fmt.Appendf(b, "Proposal sizes last/min/max: %d/%d/%d\n", p.Last, p.Min, p.Max)
+	}
+	return b
 }
 
 // statusAndClients is the answer to stat.

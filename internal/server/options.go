@@ -33,8 +33,13 @@ func newAuthority(cfg *config.Config) (*acl.Authority, error) {
 }
 
 func storageOptions(cfg *config.Config, log *slog.Logger, fs vfs.FS) storage.Options {
+	tail := 0
+	if cfg.Distributed() {
+		tail = cfg.CommitLogCount + 1
+	}
 	return storage.Options{
-		DataDir: cfg.DataDir, LogDir: cfg.DataLogDir, FS: fs, Logger: log,
+		KeepTail: tail,
+		DataDir:  cfg.DataDir, LogDir: cfg.DataLogDir, FS: fs, Logger: log,
 		PreAlloc: cfg.PreAllocSize, SnapCount: cfg.SnapCount, SnapSizeLimit: cfg.SnapSizeLimit, TxnLogSizeLimit: cfg.TxnLogSizeLimit,
 		ForceSync: cfg.ForceSync, FsyncWarning: cfg.FsyncWarning, Compression: cfg.SnapshotCompression,
 		MaxBuffer: int(cfg.JuteMaxBuffer + cfg.JuteMaxBufferExtra), TrustEmpty: cfg.SnapshotTrustEmpty,
@@ -66,9 +71,17 @@ func exactSnapshots(cfg *config.Config) bool {
 // for the replies to one burst of the largest reads.
 func outLimit(cfg *config.Config) int { return max(64<<20, 8*int(cfg.JuteMaxBuffer)) }
 
+// sessionServer is the server in the ids of sessions: a server alone is 1.
+func sessionServer(cfg *config.Config) int64 {
+	if cfg.Distributed() {
+		return cfg.Ensemble.ServerID
+	}
+	return 1
+}
+
 func pipelineOptions(cfg *config.Config, log *slog.Logger, authority *acl.Authority) pipeline.Options {
 	opt := pipeline.Options{
-		Logger: log, ACL: authority, Tick: cfg.TickTime, ServerID: 1,
+		Logger: log, ACL: authority, Tick: cfg.TickTime, ServerID: sessionServer(cfg),
 		MinSessionTimeout: cfg.MinSessionTimeout, MaxSessionTimeout: cfg.MaxSessionTimeout,
 		ExtendedTypes: cfg.ExtendedTypes, EnforceQuota: cfg.EnforceQuota, Digest: cfg.DigestEnabled,
 		Reconfig: cfg.Ensemble.ReconfigEnabled, MaxRecord: int(cfg.JuteMaxBuffer + cfg.JuteMaxBufferExtra),

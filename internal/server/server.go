@@ -6,7 +6,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -18,6 +17,7 @@ import (
 	"paddock/internal/admin"
 	"paddock/internal/config"
 	"paddock/internal/conn"
+	"paddock/internal/ensemble"
 	"paddock/internal/pipeline"
 	"paddock/internal/replica"
 	"paddock/internal/storage"
@@ -44,22 +44,26 @@ type Server struct {
 	tree   *tree.Tree
 	pipe   *pipeline.Pipeline
 	keeper *replica.Keeper
-	single *replica.Single
-	port   *conn.Server // nil when the configuration names no client port
+	single *replica.Single  // nil in an ensemble
+	driver *ensemble.Driver // nil for a server alone
+	port   *conn.Server     // nil when the configuration names no client port
 	fatal  chan error
 	unlock func()
 	closed sync.Once
 	err    error
 }
 
-// New starts a standalone server: when it returns, clients are served.
+// New starts a server: when it returns, clients are served, or, by a server of
+// an ensemble, will be as soon as there is a leader.
 func New(cfg *config.Config, opt Options) (*Server, error) {
 	log := opt.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Distributed() {
-		return nil, errors.New("the configuration names several voting servers: this server runs standalone only so far")
+		if err := refuseUnsupported(cfg); err != nil {
+			return nil, err
+		}
 	}
 	authority, err := newAuthority(cfg)
 	if err != nil {
@@ -96,7 +100,7 @@ func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (
 	}()
 	s.tree = tree.New()
 	s.tree.OnQuota(quotaLog(log))
-	if s.Recovered, err = replica.Recover(s.store, s.tree, log); err == nil && s.Recovered.Untrusted {
+	if s.Recovered, err = replica.Recover(s.store, s.tree, log); err == nil && s.Recovered.Untrusted && !cfg.Distributed() {
 		err = replica.UntrustedError(s.store)
 	}
 	if err != nil {
@@ -105,8 +109,17 @@ func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (
 	}
 	s.pipe = pipeline.New(s.tree, pipelineOptions(cfg, log, authority))
 	s.keeper = replica.NewKeeper(s.store, s.tree, keeperOptions(cfg, log, s.Recovered))
-	s.single = replica.NewSingle(s.store, s.pipe, replica.Options{Flush: flushOptions(cfg), Keeper: s.keeper, OnFatal: s.fail})
-	s.pipe.Start(s.single)
+	if cfg.Distributed() {
+		err = s.startEnsemble(log)
+	} else {
+		s.single = replica.NewSingle(s.store, s.pipe, replica.Options{Flush: flushOptions(cfg), Keeper: s.keeper, OnFatal: s.fail})
+		s.pipe.Start(s.single)
+	}
+	if err != nil {
+		s.keeper.Close()
+		s.tree.Close()
+		return err
+	}
 	if ln == nil {
 		return nil
 	}
@@ -139,15 +152,19 @@ func (s *Server) lockDirs(fs vfs.FS) error {
 }
 
 func (s *Server) words() *admin.Admin {
-	return admin.New(admin.Source{
+	src := admin.Source{
 		Pipeline: s.pipe, Config: s.cfg, Started: time.Now(), Version: Version,
 		OpenConnections: func() int { return s.port.Open() },
 		Rejected:        func() int64 { return s.port.Rejected() },
 		Connections:     func(visit func(*pipeline.Client)) { s.port.Each(visit) },
 		ClientAddr:      func() net.Addr { return s.ClientAddr() },
-		Fsyncs:          s.single.Fsyncs, Snapshots: s.keeper.Snapshots,
+		Fsyncs:          s.store.Log().Stats().Count.Load, Snapshots: s.keeper.Snapshots,
 		FsyncTime: func() time.Duration { return time.Duration(s.store.Log().Stats().Total.Load()) },
-	})
+	}
+	if s.driver != nil {
+		src.Ensemble = s.driver.Health
+	}
+	return admin.New(src)
 }
 
 // fail ends the service at once: what cannot be logged must not be answered.
@@ -183,9 +200,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		if s.port != nil {
 			s.port.StopAccepting()
 		}
+		s.handOver(ctx)
 		s.pipe.Stop()
 		s.pipe.Drain(ctx)
-		s.err = s.single.Close()
+		s.err = s.endReplication()
 		s.keeper.Close()
 		if s.port != nil {
 			s.port.Close(ctx)
@@ -194,6 +212,31 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.unlock()
 	})
 	return s.err
+}
+
+// handOver has a leader make room for the next one while it can still answer its
+// clients.
+func (s *Server) handOver(ctx context.Context) {
+	if s.driver == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.SyncLimit())
+	defer cancel()
+	if err := s.driver.HandOver(ctx); err != nil {
+		s.log.Warn("no other server could take over the lead in time", "err", err)
+	}
+}
+
+// endReplication writes what was proposed and closes the log.
+func (s *Server) endReplication() error {
+	if s.driver == nil {
+		return s.single.Close()
+	}
+	err := s.driver.Close()
+	if e := s.store.Log().Close(); e != nil && err == nil {
+		err = fmt.Errorf("closing the log: %w", e)
+	}
+	return err
 }
 
 // Close is Shutdown without patience.

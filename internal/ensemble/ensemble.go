@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ensemble is a server among several: it drives the consensus core
+// (internal/zab) with real connections, disks and clocks, and is what makes the
+// proposals of the pipeline durable on a quorum.
+//
+//	clients ─▶ pipeline ─Propose─▶ mailbox ─▶ loop ── peer.Step ─┬▶ disk: log, epochs, snapshots
+//	                ▲                 ▲                          ├▶ links: quorum port
+//	                └── CommitEntries ┼──────────────────────────┤
+//	                                  └── Saved, Received, … ◀───┴▶ ballots: election port
+//
+//	loop.go      one goroutine steps the peer and does what comes out, in order
+//	disk.go      one goroutine writes: appends that wait share one flush
+//	machine.go   roles, forwarding and sessions: the pipeline's side
+//	sync.go      trees and ranges of the log, to and from other servers
+//	ballots.go   the election port
+//	links.go     the quorum port
+//
+// The loop never waits for a disk or a peer. What is received and not yet
+// durable is bounded by not reading further from the connections.
+package ensemble
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"paddock/internal/pipeline"
+	"paddock/internal/quorum"
+	"paddock/internal/replica"
+	"paddock/internal/storage"
+	"paddock/internal/tree"
+	"paddock/internal/zab"
+	"paddock/proto"
+)
+
+// Options of a Driver.
+type Options struct {
+	Logger *slog.Logger
+	Sid    int64
+
+	// Zab and State are the peer's. The clock of the peer starts with the driver.
+	Zab   zab.Options
+	State zab.State
+
+	Store    *storage.Store
+	Tree     *tree.Tree
+	Pipeline *pipeline.Pipeline
+	Keeper   *replica.Keeper
+	Flush    replica.Flush
+
+	Ballots BallotOptions // but for Sid, Logger, Own, Lookup and the callbacks
+	Links   LinkOptions   // but for Logger and the callbacks
+
+	// SizeFactor bounds the log that a learner is sent, in sizes of the newest
+	// snapshot; 0 is no bound, < 0 sends none.
+	SizeFactor float64
+
+	// ReadOnlyAfter is how long there must be no leader before clients that accept
+	// a server without a quorum are served reads; 0 is never.
+	ReadOnlyAfter time.Duration
+
+	// Membership makes a committed membership durable, Seen a proposed one; nil
+	// where memberships do not change. They are called in order, by the loop.
+	Membership, Seen func(*quorum.Config) error
+
+	// OnFatal is told once that the server cannot go on: nothing is acknowledged
+	// from then on.
+	OnFatal func(error)
+}
+
+// stepper is zab.Peer, or a test's script.
+type stepper interface {
+	Step(now time.Duration, ev zab.Event) *zab.Out
+}
+
+// Driver runs one server of an ensemble. Use Start.
+type Driver struct {
+	opt     Options
+	log     *slog.Logger
+	peer    stepper
+	started time.Time
+
+	mail    *mailbox
+	budget  *budget
+	disk    *disk
+	links   *Links
+	ballots *Ballots
+	frames  Frames
+
+	stop    context.Context
+	cancel  context.CancelFunc
+	loop    sync.WaitGroup
+	helpers sync.WaitGroup // probes, and the rest that may not hold up the loop
+	failed  atomic.Pointer[error]
+	closing sync.Once
+
+	// The loop's.
+	status     zab.Status
+	listening  bool
+	listenAt   time.Duration // when to try to listen again; 0: not at all
+	dismissAt  time.Duration // when the clients are let go unless this server serves; 0: they have been
+	readOnlyAt time.Duration // when to serve reads without a leader; 0: not at all
+	readOnly   bool          // that is so
+	restoring  bool          // tree and log are being brought to another state
+
+	decided []pipeline.Entry // of commit
+
+	dialMu sync.Mutex
+	dialed zab.LinkID // of the newest Dial; 0 once it is up or has failed
+
+	uplink atomic.Int64 // the link to the leader while this server serves as a learner
+
+	view view // what others may look at
+}
+
+// Start begins to take part in the ensemble. It returns when the election port
+// is open, or cannot be opened.
+func Start(ctx context.Context, opt Options) (*Driver, error) {
+	return start(ctx, opt, zab.New(opt.Zab, opt.State))
+}
+
+func start(ctx context.Context, opt Options, peer stepper) (*Driver, error) {
+	d := &Driver{opt: opt, log: opt.Logger, peer: peer, started: time.Now(), mail: newMailbox(), budget: newBudget(backlogBytes)}
+	d.stop, d.cancel = context.WithCancel(context.Background())
+	d.view.init(opt.State.Committed, opt.State.Seen)
+	d.readOnlyAt = opt.ReadOnlyAfter
+	d.disk = &disk{store: opt.Store, keeper: opt.Keeper, flush: opt.Flush, budget: d.budget,
+		saved: func(ops uint64) { d.mail.post(zab.Saved{Ops: ops}) }, fail: d.fail}
+	d.disk.start()
+	l := opt.Links
+	l.Logger = opt.Logger
+	l.Up, l.Received, l.Loaded, l.Down = d.linkUp, d.received, d.loaded, d.linkDown
+	d.links = NewLinks(l)
+	own, err := d.own()
+	if err == nil {
+		b := opt.Ballots
+		b.Sid, b.Logger, b.Own, b.Lookup = opt.Sid, opt.Logger, own.Addrs, d.view.lookup
+		b.Received, b.Failed = d.notified, d.fail
+		b.Up = func(sid int64) { d.mail.post(zab.Reachable{Sid: sid, Up: true}) }
+		b.Down = func(sid int64) { d.mail.post(zab.Reachable{Sid: sid}) }
+		d.ballots, err = OpenBallots(ctx, b)
+	}
+	if err != nil {
+		d.links.Shutdown("this server has not started")
+		d.disk.close()
+		d.cancel()
+		return nil, err
+	}
+	opt.Pipeline.StartEnsemble()
+	d.loop.Add(1)
+	go d.run()
+	return d, nil
+}
+
+// backlogBytes is how much may be received and not yet durable before
+// connections are read no further.
+const backlogBytes = 64 << 20
+
+// own is this server's own line of the membership.
+func (d *Driver) own() (quorum.Member, error) {
+	for _, m := range d.view.lookup(d.opt.Sid) {
+		return m, nil
+	}
+	return quorum.Member{}, fmt.Errorf("server %d is not in the membership", d.opt.Sid)
+}
+
+// now is the peer's clock.
+func (d *Driver) now() time.Duration { return time.Since(d.started) }
+
+// fail ends the service: what cannot be logged, or contradicts what was decided,
+// must not be answered. It may be called by any goroutine.
+func (d *Driver) fail(err error) {
+	d.mail.close()
+	if d.failed.CompareAndSwap(nil, &err) {
+		d.opt.OnFatal(err)
+	}
+}
+
+// HandOver asks a leader to make a follower the next one, and returns when this
+// server leads no more, or ctx ends. On any other server it does nothing.
+func (d *Driver) HandOver(ctx context.Context) error {
+	if s := d.view.load(); s.Role != proto.Leading || s.Stage != zab.Broadcast || len(d.view.membership().Voters()) < 2 {
+		return nil
+	}
+	d.mail.post(zab.HandOver{})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.stop, cancel)()
+	return d.view.await(ctx, func(s zab.Status) bool { return s.Role != proto.Leading })
+}
+
+// Close leaves the ensemble: connections end, what was to be written is written.
+// It returns when nothing of the driver runs any more. Log, keeper and pipeline
+// are the owner's to close, after it. Closing twice does nothing.
+func (d *Driver) Close() error {
+	d.closing.Do(func() {
+		d.cancel()
+		d.mail.close()
+		d.loop.Wait()
+		d.budget.close()
+		d.links.Shutdown("this server is ending")
+		d.ballots.Close()
+		d.helpers.Wait()
+		d.disk.close()
+	})
+	if e := d.failed.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// Fsyncs is the number of flushes of the log so far.
+func (d *Driver) Fsyncs() int64 { return d.opt.Store.Log().Stats().Count.Load() }

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ensemble
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"time"
+
+	"paddock/internal/pipeline"
+	"paddock/internal/quorum"
+	"paddock/internal/zab"
+	"paddock/proto"
+)
+
+// run steps the peer, one event after the other, until Close.
+func (d *Driver) run() {
+	defer d.loop.Done()
+	timer := time.NewTimer(0) // the first step, which begins the election
+	defer timer.Stop()
+	wake := time.Duration(0)
+	for {
+		select {
+		case <-d.stop.Done():
+			return
+		case <-d.mail.wake:
+		case <-timer.C:
+		}
+		for _, ev := range d.mail.take() {
+			if d.stop.Err() != nil || d.failed.Load() != nil {
+				return
+			}
+			wake = d.step(ev)
+		}
+		if d.now() >= wake {
+			wake = d.step(zab.Tick{})
+		}
+		timer.Reset(d.chores(wake) - d.now())
+	}
+}
+
+// step feeds one event and does what comes out. It returns when to come again.
+func (d *Driver) step(ev zab.Event) time.Duration {
+	o := d.peer.Step(d.now(), ev)
+	switch ev := ev.(type) {
+	case zab.Received:
+		d.budget.add(-received(ev.Packets))
+	case zab.Restored:
+		d.restoring = false
+	}
+	if o.Stop != nil {
+		d.fail(fmt.Errorf("this server cannot go on in its ensemble: %w", o.Stop))
+		return math.MaxInt64
+	}
+	d.execute(o)
+	d.frames.Reset()
+	return o.Wake
+}
+
+// execute does what the peer asks for, in the order of Out's fields.
+func (d *Driver) execute(o *zab.Out) {
+	for _, c := range o.Close {
+		d.view.left(c.Link)
+		d.links.Close(c.Link, c.Why)
+	}
+	if o.Restore != nil {
+		d.restore(*o.Restore)
+	}
+	if len(o.Commit) > 0 {
+		d.commit(o.Commit)
+	}
+	if o.Membership != nil || o.Seen != nil {
+		d.adopt(o.Membership, o.Seen)
+	}
+	if o.Became != nil {
+		d.became(*o.Became)
+	}
+	for i := range o.Disk {
+		d.disk.put(o.Disk[i])
+	}
+	for i := range o.Votes {
+		d.ballots.Send(o.Votes[i].To, proto.AppendNotification(nil, o.Votes[i].Note))
+	}
+	if o.Dial != nil {
+		d.dial(o.Dial)
+	}
+	for i := range o.Send {
+		d.send(o.Send[i])
+	}
+	for _, p := range o.Probe {
+		d.probe(p)
+	}
+	for i := range o.Requests {
+		d.request(o.Requests[i])
+	}
+	for i := range o.Replies {
+		d.reply(&o.Replies[i])
+	}
+	for _, token := range o.Passed {
+		d.opt.Pipeline.Passed(token)
+	}
+	for _, token := range o.Failed {
+		d.opt.Pipeline.BarrierFailed(token)
+	}
+	for _, l := range o.Log {
+		level := slog.LevelInfo
+		if l.Warn {
+			level = slog.LevelWarn
+		}
+		d.log.Log(d.stop, level, l.Text, l.Args...)
+	}
+}
+
+// commit applies decided transactions.
+func (d *Driver) commit(list []zab.Entry) {
+	for _, e := range list {
+		d.decided = append(d.decided, pipeline.Entry{Zxid: e.Zxid, Data: e.Data})
+	}
+	err := d.opt.Pipeline.CommitEntries(d.decided)
+	clear(d.decided)
+	d.decided = d.decided[:0]
+	if err != nil {
+		d.fail(fmt.Errorf("a committed transaction cannot be applied: %w", err))
+	}
+}
+
+// chores does what is due beside the peer's work and returns the earlier of wake
+// and when to come again.
+func (d *Driver) chores(wake time.Duration) time.Duration {
+	now := d.now()
+	if d.listenAt != 0 {
+		if now >= d.listenAt {
+			d.listen()
+		}
+		if d.listenAt != 0 {
+			wake = min(wake, d.listenAt)
+		}
+	}
+	if d.dismissAt != 0 {
+		if now >= d.dismissAt {
+			d.dismiss()
+		} else {
+			wake = min(wake, d.dismissAt)
+		}
+	}
+	if d.readOnlyAt != 0 && !d.restoring {
+		if now >= d.readOnlyAt {
+			d.readOnlyAt, d.readOnly = 0, true
+			d.view.setReadOnly(true)
+			d.opt.Pipeline.ReadOnly()
+			d.log.Warn("no leader is in sight: clients that accept it are served reads")
+		} else {
+			wake = min(wake, d.readOnlyAt)
+		}
+	}
+	return wake
+}
+
+// The callbacks of links and ballots turn what has come into events.
+
+func (d *Driver) linkUp(link zab.LinkID, peer net.Addr, dialed bool) {
+	if dialed && !d.endDial(link) {
+		d.links.Close(link, "another connection is wanted by now")
+		return
+	}
+	d.view.joined(link, peer, dialed)
+	d.mail.post(zab.LinkUp{Link: link, Dialed: dialed})
+}
+
+func (d *Driver) linkDown(link zab.LinkID, err error) {
+	if d.endDial(link) {
+		link = 0 // it never was one
+	}
+	d.view.left(link)
+	d.mail.post(zab.LinkDown{Link: link, Err: err})
+}
+
+// dial connects to the leader, in place of an earlier attempt.
+func (d *Driver) dial(o *zab.Dial) {
+	d.dialMu.Lock()
+	defer d.dialMu.Unlock()
+	if d.dialed != 0 {
+		d.links.Close(d.dialed, "another connection is wanted by now")
+	}
+	if d.dialed = d.links.Dial(o.Member, o.Timeout); d.dialed == 0 {
+		d.mail.post(zab.LinkDown{Err: errors.New("this server is ending")})
+	}
+}
+
+// endDial tells whether link is that of the newest dial, which has an end now.
+func (d *Driver) endDial(link zab.LinkID) bool {
+	d.dialMu.Lock()
+	defer d.dialMu.Unlock()
+	if link != d.dialed {
+		return false
+	}
+	d.dialed = 0
+	return true
+}
+
+func (d *Driver) received(link zab.LinkID, packets []proto.Packet) {
+	list := make([]zab.Packet, len(packets))
+	for i, p := range packets {
+		list[i] = zab.Packet{Packet: p, Config: membershipOf(&p)}
+	}
+	d.view.introduced(link, packets)
+	d.budget.wait()
+	d.budget.add(received(list))
+	d.mail.post(zab.Received{Link: link, Packets: list})
+}
+
+// received is what packets take in memory, about.
+func received(packets []zab.Packet) (bytes int) {
+	for i := range packets {
+		bytes += len(packets[i].Data) + 64
+	}
+	return bytes
+}
+
+func (d *Driver) notified(from int64, body []byte) {
+	note, err := proto.DecodeNotification(body)
+	if err != nil {
+		d.log.Warn("an election message cannot be read", "sid", from, "err", err)
+		return
+	}
+	var c *quorum.Config
+	if note.Config != "" {
+		if c, err = quorum.Parse(note.Config); err != nil {
+			d.log.Warn("the membership in an election message cannot be read", "sid", from, "err", err)
+		}
+	}
+	d.mail.post(zab.Notified{From: from, Note: note, Config: c})
+}
+
+// membershipOf is the membership that a packet brings; nil for most.
+func membershipOf(p *proto.Packet) *quorum.Config {
+	switch p.Type {
+	case proto.PacketNewLeader:
+		return parseMembership(string(p.Data))
+	case proto.PacketProposal, proto.PacketInform:
+		return membershipOfTxn(p.Data)
+	case proto.PacketInformAndActivate:
+		if len(p.Data) > 8 {
+			return membershipOfTxn(p.Data[8:])
+		}
+	}
+	return nil
+}
+
+// txnTypeAt is where a transaction has its type: behind session, cxid, zxid and
+// time.
+const txnTypeAt = 8 + 4 + 8 + 8
+
+// membershipOfTxn reads that of a reconfig; nil for all others.
+func membershipOfTxn(b []byte) *quorum.Config {
+	if len(b) < txnTypeAt+4 || proto.OpCode(binary.BigEndian.Uint32(b[txnTypeAt:])) != proto.OpReconfig {
+		return nil
+	}
+	t, err := proto.DecodeTxn(b)
+	if err != nil {
+		return nil
+	}
+	set, ok := t.Body.(*proto.SetDataTxn)
+	if !ok {
+		return nil
+	}
+	return parseMembership(string(set.Data))
+}
+
+// parseMembership is nil where there is none that could be read.
+func parseMembership(text string) *quorum.Config {
+	if text == "" {
+		return nil
+	}
+	c, err := quorum.Parse(text)
+	if err != nil {
+		return nil
+	}
+	return c
+}

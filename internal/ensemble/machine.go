@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ensemble
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"paddock/internal/pipeline"
+	"paddock/internal/quorum"
+	"paddock/internal/zab"
+	"paddock/jute"
+	"paddock/proto"
+)
+
+// became gives the pipeline its part in the ensemble, and takes it away.
+func (d *Driver) became(s zab.Status) {
+	was := d.status
+	d.status = s
+	if s.Role == proto.Leading {
+		if !d.listening && d.listenAt == 0 {
+			d.listen()
+		}
+	} else if d.listening || d.listenAt != 0 {
+		d.links.StopListening()
+		d.listening, d.listenAt = false, 0
+	}
+	serves := s.Stage == zab.Broadcast
+	same := was.Role == s.Role && was.Epoch == s.Epoch && was.Link == s.Link
+	if was.Stage == zab.Broadcast && !(serves && same) {
+		d.opt.Pipeline.Pause()
+		d.uplink.Store(0)
+		d.dismissAt = d.now() + d.patience()
+	}
+	if d.readOnly && s.Role != proto.Looking {
+		d.readOnly = false
+		d.view.setReadOnly(false)
+		d.opt.Pipeline.Pause()
+	}
+	d.readOnlyAt = 0
+	if s.Role == proto.Looking && !d.readOnly && d.opt.ReadOnlyAfter > 0 {
+		d.readOnlyAt = d.now() + d.opt.ReadOnlyAfter
+	}
+	if serves && !(was.Stage == zab.Broadcast && same) {
+		d.serve(s)
+	}
+	d.view.store(s, d.now())
+	d.log.Info("peer state changed", "state", stateText(s), "leader", s.Leader, "epoch", s.Epoch, "zxid", s.Zxid)
+}
+
+// serve begins a reign, this server's own or that of another.
+func (d *Driver) serve(s zab.Status) {
+	d.dismissAt = 0
+	d.showMembership()
+	epoch := proto.Zxid(s.Epoch << 32)
+	if s.Role == proto.Leading {
+		d.opt.Pipeline.Lead(leadership{d}, epoch)
+		return
+	}
+	d.uplink.Store(int64(s.Link))
+	d.opt.Pipeline.Learn(uplink{d}, epoch)
+}
+
+// listen opens the quorum port, or sees to it that it is tried again.
+func (d *Driver) listen() {
+	d.listenAt = 0
+	own, err := d.own()
+	if err == nil {
+		err = d.links.Listen(own.Addrs, d.opt.Ballots.ListenOnAllIPs)
+	}
+	if err != nil {
+		const again = time.Second
+		d.log.Error("the quorum port cannot be opened: nobody can follow", "err", err, "again_in", again)
+		d.listenAt = d.now() + again
+		return
+	}
+	d.listening = true
+}
+
+// patience is how long clients are kept while there is no leader: their own
+// library looks for another server when it has heard nothing for two thirds of
+// its session's timeout, and by then this one should say so.
+func (d *Driver) patience() time.Duration {
+	least := int32(0)
+	d.opt.Pipeline.EachClient(func(c *pipeline.Client) {
+		if t := c.TimeoutMs(); t > 0 && (least == 0 || t < least) {
+			least = t
+		}
+	})
+	if least == 0 {
+		return d.opt.Zab.Tick
+	}
+	return time.Duration(least) * time.Millisecond * 2 / 3
+}
+
+// dismiss lets the clients go: this server has not found its way back in time.
+func (d *Driver) dismiss() {
+	if d.restoring {
+		d.dismissAt = d.now() + d.opt.Zab.Tick/4 // the pipeline is being filled
+		return
+	}
+	d.dismissAt = 0
+	d.opt.Pipeline.Dismiss("this server has lost its ensemble")
+}
+
+// adopt takes over memberships.
+func (d *Driver) adopt(committed, seen *quorum.Config) {
+	before := d.view.membership()
+	d.view.adopt(committed, seen)
+	if seen != nil && d.opt.Seen != nil {
+		if err := d.opt.Seen(seen); err != nil {
+			d.fail(fmt.Errorf("the proposed membership cannot be kept: %w", err))
+			return
+		}
+	}
+	if committed == nil {
+		return
+	}
+	if d.opt.Membership != nil {
+		if err := d.opt.Membership(committed); err != nil {
+			d.fail(fmt.Errorf("the membership cannot be kept: %w", err))
+			return
+		}
+	}
+	if !before.SameMembers(committed) {
+		d.rebind()
+	}
+}
+
+// rebind makes the election port anew for other members (section 3.9).
+func (d *Driver) rebind() {
+	own, err := d.own()
+	if err != nil {
+		d.log.Warn("this server is no member any more: it keeps its election port", "err", err)
+		return
+	}
+	d.ballots.Reset(own.Addrs)
+}
+
+// showMembership writes the committed membership into /zookeeper/config of this
+// server's tree, without a transaction (section 13.4). The tree's digest does
+// not count that znode.
+func (d *Driver) showMembership() {
+	c := d.view.membership()
+	w := d.opt.Tree.Write(nil)
+	defer w.Close()
+	set := proto.SetDataTxn{Path: proto.ConfigPath, Data: []byte(c.String()), Version: -1}
+	w.ApplyOp(&proto.Txn{Zxid: proto.Zxid(c.Version), Time: time.Now().UnixMilli()}, proto.SubTxn{Type: proto.OpSetData, Body: &set})
+}
+
+// leadership is what the pipeline of a leader proposes to.
+type leadership struct{ *Driver }
+
+// Propose encodes a transaction once, for the log and for all followers.
+func (l leadership) Propose(p pipeline.Proposal) {
+	enc := jute.Encoder(make([]byte, 0, 256))
+	p.Txn.Encode(&enc)
+	b := enc.Bytes()
+	l.view.proposal(len(b))
+	e := zab.Entry{Zxid: p.Txn.Zxid, Data: b}
+	if p.Txn.Type == proto.OpReconfig {
+		e.Config = membershipOfTxn(b)
+	}
+	l.mail.propose(e)
+}
+
+// Barrier is answered by Passed or BarrierFailed.
+func (l leadership) Barrier(token uint64) { l.mail.post(zab.Barrier{Token: token}) }
+
+// uplink is how the pipeline of a learner reaches the leader. What is sent when
+// the link is gone is lost; the pipeline sends it again to the next leader.
+type uplink struct{ *Driver }
+
+func (u uplink) Forward(session int64, cxid int32, op proto.OpCode, body []byte, ids []proto.ClientInfo) {
+	b := make([]byte, 0, requestHead+len(body))
+	b = binary.BigEndian.AppendUint64(b, uint64(session))
+	b = binary.BigEndian.AppendUint32(b, uint32(cxid))
+	b = binary.BigEndian.AppendUint32(b, uint32(op))
+	u.post(proto.Packet{Type: proto.PacketRequest, Zxid: -1, Data: append(b, body...), Auth: ids})
+}
+
+func (u uplink) Revalidate(session int64, timeoutMs int32) {
+	b := binary.BigEndian.AppendUint64(nil, uint64(session))
+	u.post(proto.Packet{Type: proto.PacketRevalidate, Zxid: -1, Data: binary.BigEndian.AppendUint32(b, uint32(timeoutMs))})
+}
+
+func (u uplink) post(p proto.Packet) {
+	if link := u.Driver.uplink.Load(); link != 0 {
+		u.links.Send(zab.LinkID(link), Item{Frame: Encode(&p)})
+	}
+}
+
+// requestHead are the bytes of a REQUEST before the client's own: session, cxid,
+// operation.
+const requestHead = 8 + 4 + 4
+
+// request serves what a learner asks its leader for.
+func (d *Driver) request(f zab.Forwarded) {
+	data := f.Packet.Data
+	pipe := d.opt.Pipeline
+	switch f.Packet.Type {
+	case proto.PacketRequest:
+		if len(data) < requestHead {
+			d.links.Close(f.Link, fmt.Sprintf("it sent a request of %d bytes", len(data)))
+			return
+		}
+		session, cxid := int64(binary.BigEndian.Uint64(data)), int32(binary.BigEndian.Uint32(data[8:]))
+		op := proto.OpCode(binary.BigEndian.Uint32(data[12:]))
+		if op == proto.OpSync {
+			// Behind what this learner has asked for so far, which is proposed by now.
+			d.view.pendingSyncs.Add(1)
+			d.mail.post(zab.Barrier{Link: f.Link})
+			return
+		}
+		pipe.Remote(f.Sid, session, cxid, op, data[requestHead:], f.Packet.Auth)
+	case proto.PacketRevalidate:
+		if len(data) != 12 {
+			d.links.Close(f.Link, fmt.Sprintf("it sent a REVALIDATE of %d bytes", len(data)))
+			return
+		}
+		session := int64(binary.BigEndian.Uint64(data))
+		valid := pipe.RevalidateRemote(f.Sid, session, int32(binary.BigEndian.Uint32(data[8:])))
+		b := append(make([]byte, 0, 9), data[:8]...)
+		if valid {
+			b = append(b, 1)
+		} else {
+			b = append(b, 0)
+		}
+		d.links.Send(f.Link, Item{Frame: Encode(&proto.Packet{Type: proto.PacketRevalidate, Zxid: -1, Data: b})})
+	case proto.PacketPing:
+		touches, err := parseTouches(data)
+		if err != nil {
+			d.links.Close(f.Link, err.Error())
+			return
+		}
+		pipe.TouchRemote(f.Sid, touches)
+	}
+}
+
+// reply hands the leader's answers to this learner's pipeline.
+func (d *Driver) reply(p *proto.Packet) {
+	switch {
+	case p.Type == proto.PacketSync:
+		d.opt.Pipeline.Synced()
+	case p.Type == proto.PacketRevalidate && len(p.Data) == 9:
+		d.opt.Pipeline.Revalidated(int64(binary.BigEndian.Uint64(p.Data)), p.Data[8] != 0)
+	default:
+		d.links.Close(d.status.Link, fmt.Sprintf("the leader sent a REVALIDATE of %d bytes", len(p.Data)))
+	}
+}
+
+// touchBytes is one entry of a PING's table (section 4.2): a session and its
+// timeout in ms.
+const touchBytes = 8 + 4
+
+func parseTouches(b []byte) ([]pipeline.Touch, error) {
+	if len(b)%touchBytes != 0 {
+		return nil, fmt.Errorf("it sent a PING with a table of %d bytes", len(b))
+	}
+	out := make([]pipeline.Touch, 0, len(b)/touchBytes)
+	for ; len(b) > 0; b = b[touchBytes:] {
+		out = append(out, pipeline.Touch{Session: int64(binary.BigEndian.Uint64(b)), TimeoutMs: int32(binary.BigEndian.Uint32(b[8:]))})
+	}
+	return out, nil
+}
+
+// appendTouches is never nil: a learner without any sends an empty table.
+func appendTouches(touches []pipeline.Touch) []byte {
+	b := make([]byte, 0, touchBytes*len(touches))
+	for _, t := range touches {
+		b = binary.BigEndian.AppendUint64(b, uint64(t.Session))
+		b = binary.BigEndian.AppendUint32(b, uint32(t.TimeoutMs))
+	}
+	return b
+}
