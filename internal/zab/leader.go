@@ -96,7 +96,7 @@ type learnerLink struct {
 }
 
 func newLeader(p *Peer) *leader {
-	return &leader{p: p, byLink: map[LinkID]*learnerLink{}, candidate: p.accepted + 1, history: p.last}
+	return &leader{p: p, byLink: map[LinkID]*learnerLink{}, candidate: max(p.accepted, p.promised) + 1, history: p.last}
 }
 
 // start begins discovery, once this peer is known to lead.
@@ -259,10 +259,18 @@ func (l *leader) info(f *learnerLink, k *Packet) {
 		}
 	}
 	f.stage = hasInfo
-	if !l.frozen {
-		l.candidate = max(l.candidate, int64(k.Zxid)>>32+1)
+	accepted := int64(k.Zxid) >> 32
+	switch {
+	case !l.frozen:
+		l.candidate = max(l.candidate, accepted+1)
 		l.checkInfos()
-	} else if l.epochSaved {
+	case accepted > l.candidate && l.p.committed.IsVoter(f.sid):
+		// It promised itself to a reign that never came about, and may not follow
+		// this one: a voter less for as long as it lasts. The reference leaves it
+		// at that; one election more is the lesser evil.
+		l.p.promised = accepted
+		l.p.look("a voter has accepted a later epoch", "sid", f.sid)
+	case l.epochSaved:
 		l.sendEpoch(f)
 	}
 }

@@ -29,6 +29,7 @@ type Peer struct {
 	committed, seen *quorum.Config // seen is nil unless newer than committed
 
 	accepted, current int64
+	promised          int64 // the latest epoch that another voter is known to have accepted
 	untrusted         bool
 
 	last    proto.Zxid // last logged, or on its way to the log
