@@ -80,17 +80,22 @@ func (r *run) leads(s *server, epoch int64) {
 	r.reign[epoch] = reign{s.id, s.gen}
 }
 
-// reigns: whoever begins to lead has all that was committed.
+// reigns: whoever begins to lead has all that was committed in earlier epochs.
+// A leader that has lost its followers to the next one may come late.
 func (r *run) reigns(s *server) {
 	last := len(r.chain) - 1
-	m := s.machine.at
-	if m.depth < last || m.ancestor(last) != r.chain[last] {
-		n := last
-		for n > 0 && (m.depth < n || m.ancestor(n) != r.chain[n]) {
-			n--
-		}
-		r.fail("server %d leads epoch %x without %s, which server %d has committed", s.id, s.status.Epoch, short(r.chain[n+1].zxid), r.by[n+1])
+	for last > 0 && int64(r.chain[last].zxid.Epoch()) >= s.status.Epoch {
+		last--
 	}
+	m := s.machine.at
+	if m.depth >= last && m.ancestor(last) == r.chain[last] {
+		return
+	}
+	n := last
+	for n > 0 && (m.depth < n || m.ancestor(n) != r.chain[n]) {
+		n--
+	}
+	r.fail("server %d leads epoch %x without %s, which server %d has committed", s.id, s.status.Epoch, short(r.chain[n+1].zxid), r.by[n+1])
 }
 
 // unsettled says why the ensemble is not of one mind; "" if it is. While

@@ -49,6 +49,7 @@ type parcel struct {
 var (
 	errEOF     = errors.New("the other side has closed the connection")
 	errReset   = errors.New("connection reset")
+	errPurged  = errors.New("the log does not go back so far any more")
 	errRefused = errors.New("connection refused")
 )
 
@@ -134,7 +135,13 @@ func (e *end) write() {
 	for i, p := range queued {
 		switch {
 		case p.Body.Log:
-			out = e.expand(out, p.Body)
+			more, ok := e.expand(p.Body)
+			if !ok { // purged since the log was asked
+				e.peer.reset()
+				e.s.later(0, func() { e.down(errPurged) })
+				return
+			}
+			out = append(out, more...)
 		case p.Type == proto.PacketSnap:
 			e.transmit(out)
 			e.out, e.writing = queued[i+1:], true
@@ -166,10 +173,10 @@ func (e *end) serialize(p zab.Packet) {
 
 // expand puts the transactions of a range of the log in place of the packet
 // that stands for them.
-func (e *end) expand(out []parcel, b zab.Body) []parcel {
+func (e *end) expand(b zab.Body) (out []parcel, ok bool) {
 	entries, ok := e.s.disk.after(b.After, b.UpTo)
 	if !ok {
-		e.s.fail("is to send its log after %s up to %s and has it from %s on", short(b.After), short(b.UpTo), short(e.s.disk.floor))
+		return nil, false
 	}
 	add := func(t proto.PacketType, z proto.Zxid, data []byte) {
 		p := zab.Packet{Packet: proto.Packet{Type: t, Zxid: z, Data: data}}
@@ -184,7 +191,7 @@ func (e *end) expand(out []parcel, b zab.Body) []parcel {
 			add(proto.PacketCommit, t.Zxid, nil)
 		}
 	}
-	return out
+	return out, true
 }
 
 func (e *end) transmit(p []parcel) {
@@ -194,23 +201,27 @@ func (e *end) transmit(p []parcel) {
 	r, to := e.s.r, e.peer
 	e.arrives = max(e.arrives+1, r.now+r.delay())
 	r.at(e.arrives, func() {
-		switch {
-		case to.broken || to.gen != to.s.gen || !to.open:
-		case r.cut[e.s.index][to.s.index] || len(e.stalled) > 0:
+		if r.cut[e.s.index][to.s.index] || len(e.stalled) > 0 {
 			e.stalled = append(e.stalled, p)
-		default:
-			to.in = append(to.in, p...)
-			to.wake()
+			return
 		}
+		to.arrive(p)
 	})
 }
 
-// thaw sends what a partition held up.
+func (e *end) arrive(p []parcel) {
+	if !e.broken && e.open && e.gen == e.s.gen {
+		e.in = append(e.in, p...)
+		e.wake()
+	}
+}
+
+// thaw delivers what a partition held up.
 func (e *end) thaw() {
 	held := e.stalled
 	e.stalled = nil
 	for _, p := range held {
-		e.transmit(p)
+		e.peer.arrive(p)
 	}
 }
 
