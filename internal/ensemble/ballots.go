@@ -82,6 +82,7 @@ type Ballots struct {
 	listeners []net.Listener
 	peers     map[int64]*peer
 	unknown   int                // peers that no membership knows
+	arrivals  uint64             // connections accepted
 	era       context.Context    // ends with the next Reset
 	endEra    context.CancelFunc // and what was dialled or accepted before counts no more
 }
@@ -275,6 +276,8 @@ type peer struct {
 	conn    *ballot  // nil: none
 	dialing bool     // at most one dial at a time
 	redial  []string // where a dial that was asked for meanwhile is to go
+	lost    bool     // a connection has ended since the dial began
+	arrival uint64   // of the newest connection that was accepted
 	unknown bool     // it counts in Ballots.unknown
 }
 
@@ -288,20 +291,32 @@ func (b *Ballots) peer(sid int64) *peer {
 	return p
 }
 
-// admit returns the entry of a server that has introduced itself. It refuses if
-// there are too many that no membership knows, or the era has ended. mu is held.
-func (b *Ballots) admit(era context.Context, sid int64, known bool) (*peer, error) {
-	switch {
-	case era.Err() != nil:
+// admit returns the entry of the server that c comes from or leads to. It
+// refuses if the era has ended, if a connection that arrived later than c has
+// been seen (they are greeted in any order), or if there are too many servers
+// that no membership knows. mu is held.
+func (b *Ballots) admit(era context.Context, sid int64, known bool, c *ballot) (*peer, error) {
+	if era.Err() != nil {
 		return nil, errors.New("the members have changed, or the port is closed")
-	case b.peers[sid] != nil || known:
-		return b.peer(sid), nil
-	case b.unknown >= unknownPeers:
-		return nil, fmt.Errorf("too many servers that no membership knows; this one says that it is %d", sid)
 	}
-	b.unknown++
-	p := b.peer(sid)
-	p.unknown = true
+	p := b.peers[sid]
+	if p == nil && !known {
+		if b.unknown >= unknownPeers {
+			return nil, fmt.Errorf("too many servers that no membership knows; this one says that it is %d", sid)
+		}
+		b.unknown++
+		p = b.peer(sid)
+		p.unknown = true
+	}
+	if p == nil {
+		p = b.peer(sid)
+	}
+	if c.arrival != 0 {
+		if c.arrival < p.arrival {
+			return nil, fmt.Errorf("server %d has come again since", sid)
+		}
+		p.arrival = c.arrival
+	}
 	return p, nil
 }
 

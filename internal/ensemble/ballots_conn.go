@@ -20,17 +20,17 @@ const maxBallot = proto.NotificationMax
 
 // ballot is one connection of the election port.
 type ballot struct {
-	conn   net.Conn
-	r      *bufio.Reader
-	dialed bool          // by this server
-	wake   chan struct{} // has room for one: there may be something to send
-	dead   chan struct{} // closed by close
-	once   sync.Once
-	done   chan struct{} // closed when reader and writer have ended
+	conn    net.Conn
+	r       *bufio.Reader
+	arrival uint64        // counts what was accepted; 0: dialled by this server
+	wake    chan struct{} // has room for one: there may be something to send
+	dead    chan struct{} // closed by close
+	once    sync.Once
+	done    chan struct{} // closed when reader and writer have ended
 }
 
-func newBallot(c net.Conn, r *bufio.Reader, dialed bool) *ballot {
-	return &ballot{conn: c, r: r, dialed: dialed, wake: make(chan struct{}, 1), dead: make(chan struct{}), done: make(chan struct{})}
+func newBallot(c net.Conn, r *bufio.Reader) *ballot {
+	return &ballot{conn: c, r: r, wake: make(chan struct{}, 1), dead: make(chan struct{}), done: make(chan struct{})}
 }
 
 func (c *ballot) nudge() {
@@ -57,13 +57,15 @@ func (b *Ballots) accept(c net.Conn) {
 		return
 	}
 	era := b.era
+	b.arrivals++
+	arrival := b.arrivals
 	b.strangers.add(c)
-	b.wg.Go(func() { b.greet(era, c) })
+	b.wg.Go(func() { b.greet(era, c, arrival) })
 }
 
 // greet reads the opening message of a connection and decides who keeps it
 // (section 2.2).
-func (b *Ballots) greet(era context.Context, raw net.Conn) {
+func (b *Ballots) greet(era context.Context, raw net.Conn, arrival uint64) {
 	setUp(raw, true, b.opt.KeepAlive)
 	raw.SetDeadline(deadline(b.opt.HandshakeTimeout))
 	c, err := raw, error(nil)
@@ -84,7 +86,9 @@ func (b *Ballots) greet(era context.Context, raw net.Conn) {
 		err = c.SetDeadline(deadline(0))
 	}
 	if err == nil {
-		err = b.challenge(era, sid, back, c, r)
+		in := newBallot(c, r)
+		in.arrival = arrival
+		err = b.challenge(era, sid, back, in)
 	}
 	if err != nil {
 		raw.Close()
@@ -94,7 +98,7 @@ func (b *Ballots) greet(era context.Context, raw net.Conn) {
 
 // challenge keeps a connection that a higher sid has made, for as long as it
 // lasts, and dials back to a lower one.
-func (b *Ballots) challenge(era context.Context, sid int64, back []string, c net.Conn, r *bufio.Reader) error {
+func (b *Ballots) challenge(era context.Context, sid int64, back []string, c *ballot) error {
 	switch {
 	case sid == b.opt.Sid:
 		return fmt.Errorf("the peer has this server's own id %d", sid)
@@ -103,33 +107,37 @@ func (b *Ballots) challenge(era context.Context, sid int64, back []string, c net
 	}
 	known := len(b.opt.Lookup(sid)) > 0
 	if sid > b.opt.Sid {
-		return b.keep(era, sid, known, newBallot(c, r, false))
+		return b.keep(era, sid, known, c)
 	}
 	// The lower one would not have dialled if it had a connection. Nobody can tell
 	// for how long the old one has been dead.
-	c.Close()
-	if old := b.closePeer(era, sid); old != nil {
+	c.conn.Close()
+	old, err := b.closeFor(era, sid, known, c)
+	if err != nil {
+		return err
+	}
+	if old != nil {
 		<-old.done
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p, err := b.admit(era, sid, known)
+	p, err := b.admit(era, sid, known, c)
 	if err == nil && p.conn == nil {
 		b.dial(p, back)
 	}
 	return err
 }
 
-// closePeer closes the connection to sid.
-func (b *Ballots) closePeer(era context.Context, sid int64) *ballot {
+// closeFor closes the connection to sid, if there is one, because of c.
+func (b *Ballots) closeFor(era context.Context, sid int64, known bool, c *ballot) (old *ballot, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := b.peers[sid]
-	if era.Err() != nil || p == nil || p.conn == nil {
-		return nil
+	p, err := b.admit(era, sid, known, c)
+	if err != nil || p.conn == nil {
+		return nil, err
 	}
 	p.conn.close()
-	return p.conn
+	return p.conn, nil
 }
 
 // keep makes c the connection to sid and reads from it until it ends.
@@ -173,15 +181,15 @@ func (b *Ballots) tryTake(era context.Context, sid int64, known bool, c *ballot)
 	b.telling.Lock()
 	defer b.telling.Unlock()
 	b.mu.Lock()
-	p, err = b.admit(era, sid, known)
+	p, err = b.admit(era, sid, known, c)
 	if err == nil {
 		if old = p.conn; old != nil {
 			old.close()
 		} else {
 			p.conn = c
 		}
-		if c.dialed && old == nil {
-			p.dialing = false
+		if c.arrival == 0 && old == nil {
+			p.dialing, p.lost = false, false
 		}
 	}
 	b.mu.Unlock()
@@ -197,6 +205,7 @@ func (b *Ballots) leave(p *peer) {
 	defer b.telling.Unlock()
 	b.mu.Lock()
 	p.conn = nil
+	p.lost = p.dialing
 	b.prune(p)
 	now := b.peers[p.sid] // another one after a Reset
 	none := now == nil || now.conn == nil

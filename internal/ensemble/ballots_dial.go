@@ -54,19 +54,24 @@ func (b *Ballots) connect(era context.Context, p *peer, hello []byte, back []str
 		if err != nil && era.Err() == nil {
 			b.quiet.warn(b.opt.Logger, "no election connection", "sid", p.sid, "why", err)
 		}
-		if back = b.dialed(p, err == nil, len(members) > 0); back == nil {
+		var again bool
+		if back, again = b.dialed(p, err == nil, len(members) > 0); !again {
 			return nil, false
 		}
 	}
 }
 
-// dialed ends a dial that has made no connection, or returns where to go on.
-func (b *Ballots) dialed(p *peer, told, known bool) (back []string) {
+// dialed ends a dial that has made no connection, or says where to go on:
+// nowhere in particular if the peer has dialled back and that connection is
+// lost already, with something to be sent.
+func (b *Ballots) dialed(p *peer, told, known bool) (back []string, again bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	back, p.redial = p.redial, nil
-	if back != nil && !told {
-		return back
+	lost := p.lost && p.queued != nil && p.conn == nil
+	p.lost = false
+	if b.peers[p.sid] == p && (lost || back != nil && !told) {
+		return back, true
 	}
 	p.dialing = false
 	if !known && !p.unknown && b.peers[p.sid] == p {
@@ -74,7 +79,7 @@ func (b *Ballots) dialed(p *peer, told, known bool) (back []string) {
 		b.unknown++
 	}
 	b.prune(p)
-	return nil
+	return nil, false
 }
 
 // open makes one connection, by the first group of addresses that has one, and
@@ -90,7 +95,7 @@ func (b *Ballots) open(era context.Context, sid int64, hello []byte, groups [][]
 			c.Close() // the opening message has told it where to dial
 			return nil, nil
 		}
-		return newBallot(c, bufio.NewReader(c), true), nil
+		return newBallot(c, bufio.NewReader(c)), nil
 	}
 	return nil, err
 }
