@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ensemble
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// A fault is something that happens to servers under load. It ends with all of
+// them running and reachable.
+type fault struct {
+	name string
+	do   func(c *cluster, cr *crew, s *server)
+}
+
+// given up: longer than a silent server is waited for.
+const givenUp = (syncLimit + 2) * tick
+
+var faults = []fault{
+	{"kill", func(c *cluster, cr *crew, s *server) {
+		s.kill()
+		cr.more(20)
+		s.start(s.kind)
+	}},
+	{"freeze", func(c *cluster, cr *crew, s *server) {
+		s.freeze()
+		c.pass(givenUp)
+		cr.more(20) // the others go on
+		s.thaw()
+	}},
+	{"blink", func(c *cluster, cr *crew, s *server) {
+		s.freeze()
+		c.pass(2 * tick)
+		s.thaw()
+	}},
+	{"isolate", func(c *cluster, cr *crew, s *server) {
+		c.isolate(s)
+		c.pass(givenUp)
+		cr.more(20)
+		c.heal()
+	}},
+	{"deaf", func(c *cluster, cr *crew, s *server) { // it speaks and does not hear
+		c.note("deaf %v", s)
+		for _, id := range c.others(s) {
+			c.lab.drop(id, s.id)
+		}
+		c.pass(givenUp)
+		c.heal()
+	}},
+	{"split", func(c *cluster, cr *crew, s *server) { // it hears only some
+		all := c.others(s)
+		c.note("split %v from %v", s, all[:len(all)/2])
+		c.lab.cut([]int{s.id}, all[:len(all)/2])
+		c.pass(givenUp)
+		c.heal()
+	}},
+}
+
+// pass lets time go by: the fault itself, which is a duration.
+func (c *cluster) pass(d time.Duration) {
+	c.note("for %v", d)
+	time.Sleep(d)
+}
+
+// cutting tells which faults need namespaces.
+func (f fault) cutting() bool { return f.name == "isolate" || f.name == "deaf" || f.name == "split" }
+
+// Each fault hits the leader, a follower and an observer, under load.
+func TestFaults(t *testing.T) {
+	for _, kinds := range []string{"PPP+P", "APP+P"} {
+		t.Run(kinds, func(t *testing.T) {
+			c := newCluster(t, kinds, "")
+			c.startAll()
+			cr := newCrew(c, 2*len(c.servers))
+			cr.fresh.Store(false)
+			cr.start()
+			for _, f := range faults {
+				if f.cutting() && !c.lab.canCut() {
+					t.Logf("%s: needs namespaces", f.name)
+					continue
+				}
+				for _, role := range []string{"leader", "follower", "observer"} {
+					c.hit(cr, f, role)
+				}
+			}
+			cr.verify()
+			cr.close()
+		})
+	}
+}
+
+// hit applies a fault to a server in a role, and waits until all is well.
+func (c *cluster) hit(cr *crew, f fault, role string) {
+	c.t.Helper()
+	var s *server
+	c.until("a server is "+role, func() bool {
+		for _, s = range c.servers {
+			if s.mode() == role {
+				return true
+			}
+		}
+		return false
+	})
+	cr.gap.lap()
+	c.note("%s of %v, %s", f.name, s, role)
+	f.do(c, cr, s)
+	c.await()
+	cr.more(50)
+	c.t.Logf("%s of the %s (%v): no write for %v", f.name, role, s.kind, cr.gap.lap().Round(time.Millisecond))
+}
+
+// Random faults for as long as ENSEMBLE_MINUTES says, on ensembles drawn at
+// random, each looked at after some faults.
+func TestLong(t *testing.T) {
+	minutes, err := strconv.ParseFloat(os.Getenv("ENSEMBLE_MINUTES"), 64)
+	if err != nil {
+		t.Skip("ENSEMBLE_MINUTES is not set")
+	}
+	seed, err := strconv.ParseUint(os.Getenv("ENSEMBLE_SEED"), 10, 64)
+	if err != nil {
+		seed = rand.Uint64()
+	}
+	t.Logf("ENSEMBLE_SEED=%d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	end := time.Now().Add(time.Duration(minutes * float64(time.Minute)))
+	all := append([]string{"PPP", "PPPPP", "PPP+PP"}, append(mixtures, moreMixtures...)...)
+	for round := 0; round == 0 || time.Now().Before(end); round++ {
+		kinds := all[rng.IntN(len(all))]
+		t.Run(fmt.Sprintf("%d-%s", round, kinds), func(t *testing.T) {
+			c := newCluster(t, kinds, "")
+			c.startAll()
+			cr := newCrew(c, 2*len(c.servers))
+			cr.fresh.Store(false)
+			for range 3 {
+				cr.start()
+				for range 6 {
+					f := faults[rng.IntN(len(faults))]
+					if f.cutting() && !c.lab.canCut() {
+						continue
+					}
+					s := c.servers[rng.IntN(len(c.servers))]
+					role := s.mode()
+					cr.gap.lap()
+					c.note("%s of %v, %s", f.name, s, role)
+					f.do(c, cr, s)
+					c.await()
+					cr.more(30)
+					t.Logf("%s of the %s (%v): no write for %v", f.name, role, s.kind, cr.gap.lap().Round(time.Millisecond))
+				}
+				cr.verify()
+			}
+			cr.close()
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
