@@ -87,7 +87,10 @@ func (a *Admin) ensembleMetrics() metrics {
 		return nil
 	}
 	h := a.src.Ensemble()
-	m := metrics{{"quorum_size", h.Voters}, {"synced_observers", h.SyncedObservers}}
+	m := metrics{{"quorum_size", h.Voters}}
+	if h.Mode != "observer" {
+		m = append(m, pair{"synced_observers", h.SyncedObservers})
+	}
 	if h.Mode == "leader" {
 		p := a.proposals()
 		if p == nil {

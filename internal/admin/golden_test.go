@@ -69,8 +69,8 @@ func TestTextsAsRecorded(t *testing.T) {
 		name string
 		ans  answer
 	}{
-		{"loaded-ruok", commands["ruok"].run(nil)},
-		{"loaded-isro", commands["isro"].run(nil)},
+		{"loaded-ruok", commands["ruok"].run(New(Source{}))},
+		{"loaded-isro", commands["isro"].run(New(Source{}))},
 		{"loaded-srvr", loadedStatus(340, 342)},
 		{"idle-srvr", serverStatus{Version: apacheVersion, Received: 14, Sent: 14, Connections: 1, Mode: "standalone", Nodes: 5}},
 		{"loaded-stat", statusAndClients{loadedStatus(341, 343), []connection{second, {Peer: "/127.0.0.1:42492", Stats: pipeline.ConnStats{}}, asker(42576, 1), first}}},
