@@ -161,6 +161,7 @@ type Out struct {
 	limit int     // bytes above which the reader of the other end counts as stuck
 	full  bool    // the limit was passed, or nothing more is to be sent
 	busy  bool    // somebody is writing
+	shut  bool    // what is queued is written, and nothing more is queued
 
 	room sync.Cond // a flusher has taken what was there
 
@@ -233,7 +234,7 @@ func (o *Out) end(b []byte) (overflow bool) {
 	}
 	if o.full {
 		o.buf = nil
-	} else {
+	} else if !o.shut {
 		o.buf.Bytes = b
 	}
 	o.mu.Unlock()
@@ -273,6 +274,14 @@ func (o *Out) Idle() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !o.busy && o.size() == 0
+}
+
+// close drops all that comes, and not what is queued: a request was left without
+// an answer, and none behind it may have one.
+func (o *Out) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shut = true
 }
 
 // Discard drops what is queued and all that comes.

@@ -262,6 +262,7 @@ func (p *Pipeline) roll() []*Client {
 // that nothing it sends is proposed or forwarded after what is dropped.
 func (p *Pipeline) drop(c *Client, why string) {
 	c.revoked.Store(true)
+	c.out.close()
 	c.mu.Lock()
 	c.clearQueue()
 	c.mu.Unlock()
@@ -281,11 +282,12 @@ func (c *Client) refuse(why string) {
 func (p *Pipeline) waiting() (again []*request) {
 	for _, c := range p.roll() {
 		c.mu.Lock()
-		if !c.dead.Load() && !c.revoked.Load() {
-			for r := c.head; r != nil; r = r.next {
-				if r.isWrite {
-					again = append(again, r)
-				}
+		if c.dead.Load() || c.revoked.Load() {
+			c.clearQueue()
+		}
+		for r := c.head; r != nil; r = r.next {
+			if r.isWrite {
+				again = append(again, r)
 			}
 		}
 		c.mu.Unlock()
@@ -340,6 +342,13 @@ func (p *Pipeline) forgetQuestions() {
 	for _, u := range pr.resumes {
 		u.over = true
 		pr.held = append(pr.held, handshake{u.c, u.q})
+	}
+	for _, r := range pr.tokens {
+		r.client.mu.Lock()
+		if r.client.dead.Load() {
+			p.settle(r) // in no queue that is looked at again
+		}
+		r.client.mu.Unlock()
 	}
 	pr.resumes, pr.syncs, pr.tokens = nil, nil, map[uint64]*request{}
 }

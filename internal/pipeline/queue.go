@@ -198,6 +198,7 @@ func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte
 	case c.dead.Load():
 	case code == proto.ErrSessionMoved:
 		c.revoked.Store(true)
+		c.out.close()
 		c.link.Hangup("its session has moved to another server")
 	default:
 		c.send(r, z, code, body, now)
