@@ -63,6 +63,9 @@ type Options struct {
 	// a server without a quorum are served reads; 0 is never.
 	ReadOnlyAfter time.Duration
 
+	// MinVoters is how many a reconfig must leave: 2, or 1 with
+	// standaloneEnabled=false.
+	MinVoters int
 	// Membership makes a committed membership durable, Seen a proposed one; nil
 	// where memberships do not change. They are called in order, by the loop.
 	Membership, Seen func(*quorum.Config) error

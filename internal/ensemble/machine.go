@@ -4,6 +4,7 @@ package ensemble
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -126,6 +127,10 @@ func (d *Driver) adopt(committed, seen *quorum.Config) {
 	if !before.SameMembers(committed) {
 		d.rebind()
 	}
+	was, _ := before.Member(d.opt.Sid)
+	if is, ok := committed.Member(d.opt.Sid); ok && is.Client != nil && was.Client != nil && *is.Client != *was.Client {
+		d.log.Warn("the membership gives this server another client port, which it opens when it starts again", "from", was.Client, "to", is.Client)
+	}
 }
 
 // rebind makes the election port anew for other members (section 3.9).
@@ -161,8 +166,40 @@ func (l leadership) Propose(p pipeline.Proposal) {
 	e := zab.Entry{Zxid: p.Txn.Zxid, Data: b}
 	if p.Txn.Type == proto.OpReconfig {
 		e.Config = membershipOfTxn(b)
+		l.view.proposed(e.Config)
 	}
 	l.mail.propose(e)
+}
+
+// Reconfigure checks a change of the membership that is to be transaction z, and
+// returns its text.
+func (l leadership) Reconfigure(q *proto.Reconfig, z proto.Zxid) (config []byte, code proto.Code) {
+	text := func(s string) string {
+		if jute.IsNull(s) {
+			return ""
+		}
+		return s
+	}
+	ask := quorum.Ask{From: q.CurConfigID, Full: !jute.IsNull(q.NewMembers), Members: text(q.NewMembers), Joining: text(q.Joining), Leaving: text(q.Leaving)}
+	committed, pending := l.view.memberships()
+	next, err := quorum.Next(committed, pending, ask, l.opt.MinVoters, l.view.synced(l.opt.Sid))
+	for refused, code := range reconfigCodes {
+		if errors.Is(err, refused) {
+			l.log.Warn("a reconfig is refused", "why", err)
+			return nil, code
+		}
+	}
+	if err != nil {
+		l.log.Warn("a reconfig is refused", "why", err)
+		return nil, proto.ErrBadArguments
+	}
+	return []byte(next.WithVersion(int64(z)).String()), proto.OK
+}
+
+// reconfigCodes are the answers of client-protocol.md section 4.2.
+var reconfigCodes = map[error]proto.Code{
+	quorum.ErrReconfigPending: proto.ErrReconfigInProgress, quorum.ErrOtherVersion: proto.ErrBadVersion,
+	quorum.ErrBadMembers: proto.ErrBadArguments, quorum.ErrBadID: proto.ErrMarshalling, quorum.ErrNoQuorum: proto.ErrNewConfigNoQuorum,
 }
 
 // Barrier is answered by Passed or BarrierFailed.

@@ -27,6 +27,7 @@ type view struct {
 	changed         chan struct{} // closed at the next change of status
 	since           time.Duration // when this role was taken
 	committed, seen *quorum.Config
+	pending         *quorum.Config // proposed by this leader; the peer may not know yet
 	learners        map[zab.LinkID]*learnerView
 	last, low, high int // bytes of proposals
 }
@@ -57,6 +58,9 @@ func (v *view) store(s zab.Status, now time.Duration) {
 		v.since = now
 		v.last, v.low, v.high = 0, 0, 0
 		v.pendingSyncs.Store(0)
+	}
+	if s.Role != proto.Leading {
+		v.pending = nil
 	}
 	v.status = s
 	close(v.changed)
@@ -104,6 +108,40 @@ func (v *view) adopt(committed, seen *quorum.Config) {
 	if v.seen != nil && v.seen.Version <= v.committed.Version {
 		v.seen = nil
 	}
+}
+
+// proposed notes a membership that this leader proposes.
+func (v *view) proposed(c *quorum.Config) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.pending = c
+}
+
+// memberships are the committed one and the last that was proposed; the same if
+// there is no newer one.
+func (v *view) memberships() (committed, last *quorum.Config) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	last = v.committed
+	for _, c := range []*quorum.Config{v.seen, v.pending} {
+		if c != nil && c.Version > last.Version {
+			last = c
+		}
+	}
+	return v.committed, last
+}
+
+// synced tells which servers follow this one and are up to date.
+func (v *view) synced(self int64) func(sid int64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	in := map[int64]bool{self: true}
+	for _, l := range v.learners {
+		if l.synced && !l.observer {
+			in[l.sid] = true
+		}
+	}
+	return func(sid int64) bool { return in[sid] }
 }
 
 // lookup is what the memberships say of a server: the committed one, then the

@@ -14,12 +14,13 @@ import (
 
 	"paddock/internal/config"
 	"paddock/internal/ensemble"
+	"paddock/internal/vfs"
 	"paddock/internal/zab"
 )
 
 // startEnsemble begins to take part in the ensemble. The server serves when
 // there is a leader.
-func (s *Server) startEnsemble(log *slog.Logger) error {
+func (s *Server) startEnsemble(log *slog.Logger, opts Options) error {
 	cfg := s.cfg
 	st, err := s.peerState()
 	if err != nil {
@@ -51,6 +52,18 @@ func (s *Server) startEnsemble(log *slog.Logger) error {
 		SizeFactor: sizeFactor(cfg),
 		OnFatal:    s.fail,
 	}
+	files := opts.FS
+	if files == nil {
+		files = vfs.OS
+	}
+	dynamic := config.NewDynamic(cfg, files)
+	if err := dynamic.Begin(); err != nil {
+		return err
+	}
+	opt.Membership, opt.Seen = dynamic.Committed, dynamic.Seen
+	if opt.MinVoters = 2; !e.StandaloneEnabled {
+		opt.MinVoters = 1
+	}
 	if cfg.ReadOnlyMode {
 		opt.ReadOnlyAfter = max(2*time.Second, cfg.TickTime)
 	}
@@ -61,7 +74,7 @@ func (s *Server) startEnsemble(log *slog.Logger) error {
 // peerState is what the peer begins with.
 func (s *Server) peerState() (zab.State, error) {
 	e := &s.cfg.Ensemble
-	st := zab.State{Sid: e.ServerID, LastZxid: s.Recovered.LastZxid, Untrusted: s.Recovered.Untrusted, Committed: e.Members}
+	st := zab.State{Sid: e.ServerID, LastZxid: s.Recovered.LastZxid, Untrusted: s.Recovered.Untrusted, Committed: e.Members, Seen: e.Seen}
 	if st.Untrusted {
 		st.LastZxid = 0
 	}
@@ -86,7 +99,6 @@ var unsupported = []struct{ key, off, what string }{
 	{"oraclePath", "", "an oracle for two servers"},
 	{"observerMasterPort", "0", "an observer master"},
 	{"localSessionsEnabled", "false", "local sessions"},
-	{"reconfigEnabled", "false", "changing the membership at run time"},
 }
 
 // refuseUnsupported names all settings that keep this server from an ensemble.

@@ -81,16 +81,8 @@ func freePort(t testing.TB) int {
 func newCluster(t testing.TB, roles, extra string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, dir: t.TempDir(), extra: extra}
-	for i, role := range roles {
-		line := fmt.Sprintf("server.%d=127.0.0.1:%d:%d", i+1, freePort(t), freePort(t))
-		if role == 'o' {
-			line += ":observer"
-		}
-		c.lines = append(c.lines, line)
-		n := &node{sid: i + 1, client: freePort(t), log: &testLog{t: t, sid: i + 1}}
-		c.nodes = append(c.nodes, n)
-		c.must(os.MkdirAll(c.data(n.sid), 0o755))
-		c.must(os.WriteFile(filepath.Join(c.data(n.sid), "myid"), fmt.Append(nil, n.sid), 0o644))
+	for _, role := range roles {
+		c.lines = append(c.lines, c.join(role))
 	}
 	t.Cleanup(func() {
 		var wg sync.WaitGroup
@@ -109,6 +101,20 @@ func newCluster(t testing.TB, roles, extra string) *cluster {
 	return c
 }
 
+// join lays out one more server and returns its line of the membership.
+func (c *cluster) join(role rune) string {
+	c.t.Helper()
+	sid := len(c.nodes) + 1
+	c.nodes = append(c.nodes, &node{sid: sid, client: freePort(c.t), log: &testLog{t: c.t, sid: sid}})
+	c.must(os.MkdirAll(c.data(sid), 0o755))
+	c.must(os.WriteFile(filepath.Join(c.data(sid), "myid"), fmt.Append(nil, sid), 0o644))
+	line := fmt.Sprintf("server.%d=127.0.0.1:%d:%d", sid, freePort(c.t), freePort(c.t))
+	if role == 'o' {
+		line += ":observer"
+	}
+	return line
+}
+
 func (c *cluster) must(err error) {
 	c.t.Helper()
 	if err != nil {
@@ -123,7 +129,9 @@ func (c *cluster) load(sid int) *config.Config {
 	file := filepath.Join(c.dir, fmt.Sprintf("zoo%d.cfg", sid))
 	text := fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\ntickTime=250\ninitLimit=40\nsyncLimit=8\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n%s\n%s\n",
 		c.data(sid), c.nodes[sid-1].client, c.extra, strings.Join(c.lines, "\n"))
-	c.must(os.WriteFile(file, []byte(text), 0o644))
+	if _, err := os.Stat(file); err != nil { // it may have been rewritten since
+		c.must(os.WriteFile(file, []byte(text), 0o644))
+	}
 	cfg, err := config.Load(config.Source{File: file})
 	c.must(err)
 	return cfg

@@ -110,7 +110,7 @@ func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (
 	s.pipe = pipeline.New(s.tree, pipelineOptions(cfg, log, authority))
 	s.keeper = replica.NewKeeper(s.store, s.tree, keeperOptions(cfg, log, s.Recovered))
 	if cfg.Distributed() {
-		err = s.startEnsemble(log)
+		err = s.startEnsemble(log, opt)
 	} else {
 		s.single = replica.NewSingle(s.store, s.pipe, replica.Options{Flush: flushOptions(cfg), Keeper: s.keeper, OnFatal: s.fail})
 		s.pipe.Start(s.single)
