@@ -19,8 +19,7 @@ type outbox struct {
 	mu     sync.Mutex
 	wake   sync.Cond // something is queued, or closed
 	queue  []segment
-	bytes  int // queued, or being written
-	spare  []byte
+	bytes  int       // queued, or being written
 	idle   []segment // the writer's, to be used again
 	closed bool
 }
@@ -28,14 +27,17 @@ type outbox struct {
 // segment is bytes or a body.
 type segment struct {
 	bytes []byte
-	own   bool // bytes may be appended to
+	own   bool // bytes are from gathering, and may be appended to
 	body  func(io.Writer) error
 }
 
 const (
-	shareBytes = 4 << 10  // frames from here on are not copied
-	spareBytes = 64 << 10 // gathering memory up to here is kept
+	shareBytes  = 4 << 10 // frames from here on are not copied
+	gatherBytes = 32 << 10
 )
+
+// gathering is memory in which small frames are put side by side.
+var gathering = sync.Pool{New: func() any { return new([gatherBytes]byte) }}
 
 func (o *outbox) init(limit int, fail func(error)) {
 	o.limit, o.fail = limit, fail
@@ -71,11 +73,11 @@ func (o *outbox) add(it *Item) {
 		o.queue = append(o.queue, segment{body: it.Body})
 	case len(it.Frame) >= shareBytes:
 		o.queue = append(o.queue, segment{bytes: it.Frame})
-	case last >= 0 && o.queue[last].own:
+	case last >= 0 && o.queue[last].own && len(o.queue[last].bytes)+len(it.Frame) <= gatherBytes:
 		o.queue[last].bytes = append(o.queue[last].bytes, it.Frame...)
 	default:
-		o.queue = append(o.queue, segment{bytes: append(o.spare[:0], it.Frame...), own: true})
-		o.spare = nil
+		b := gathering.Get().(*[gatherBytes]byte)
+		o.queue = append(o.queue, segment{bytes: append(b[:0], it.Frame...), own: true})
 	}
 }
 
@@ -121,8 +123,8 @@ func (o *outbox) done(batch []segment) {
 	for i := range batch {
 		s := &batch[i]
 		o.bytes -= len(s.bytes)
-		if s.own && cap(s.bytes) <= spareBytes && cap(s.bytes) > cap(o.spare) {
-			o.spare = s.bytes[:0]
+		if s.own {
+			gathering.Put((*[gatherBytes]byte)(s.bytes[:gatherBytes]))
 		}
 		*s = segment{}
 	}

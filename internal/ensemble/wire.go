@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -146,7 +147,7 @@ type inbox struct {
 	r, w  int  // chunk[r:w] is not cut yet
 	need  int  // least bytes of the packet at r
 	taken bool // packets share memory with chunk
-	typed int  // packets of the last batch, a guess at the next
+	found []proto.Packet
 }
 
 const (
@@ -199,35 +200,40 @@ func (in *inbox) room() {
 }
 
 // batch cuts off and decodes the packets that are there, up to and including
-// the first for which last is true.
+// the first for which last is true. more says that there may be others.
 func (in *inbox) batch(last func(proto.PacketType) bool) (out []proto.Packet, more bool, err error) {
 	begin := in.r
-	for len(out) < batchPackets && in.r-begin < batchBytes {
-		n, need, err := in.cut.next(in.chunk[in.r:in.w])
-		if n == 0 || err != nil {
-			in.need = need
-			in.typed = len(out)
-			return out, false, err
-		}
-		if out == nil {
-			out = make([]proto.Packet, 0, max(in.typed, 4))
-		}
-		out = append(out, proto.Packet{})
-		p := &out[len(out)-1]
-		in.coder = jute.Decoder(in.chunk[in.r : in.r+n : in.r+n])
-		p.Fields(&in.coder)
-		if err := in.coder.Err(); err != nil {
-			return out[:len(out)-1], false, fmt.Errorf("a packet of type %d: %w", p.Type, err)
-		}
-		in.r += n
-		in.need = 0
-		in.taken = in.taken || len(p.Data) > 0
-		if last(p.Type) {
-			return out, true, nil
+	in.found = in.found[:0]
+	for more = true; more && len(in.found) < batchPackets && in.r-begin < batchBytes; {
+		if more, err = in.one(); more && last(in.found[len(in.found)-1].Type) {
+			break
 		}
 	}
-	in.typed = len(out)
-	return out, true, nil
+	if len(in.found) > 0 {
+		out = slices.Clone(in.found)
+		clear(in.found)
+	}
+	return out, more, err
+}
+
+// one cuts off and decodes the next packet, if it is there.
+func (in *inbox) one() (bool, error) {
+	n, need, err := in.cut.next(in.chunk[in.r:in.w])
+	in.need = need
+	if n == 0 || err != nil {
+		return false, err
+	}
+	in.found = append(in.found, proto.Packet{})
+	p := &in.found[len(in.found)-1]
+	in.coder = jute.Decoder(in.chunk[in.r : in.r+n : in.r+n])
+	p.Fields(&in.coder)
+	if err := in.coder.Err(); err != nil {
+		in.found = in.found[:len(in.found)-1]
+		return false, fmt.Errorf("a packet of type %d: %w", p.Type, err)
+	}
+	in.r += n
+	in.taken = in.taken || len(p.Data) > 0
+	return true, nil
 }
 
 // rest takes out what has been read and not been cut.
