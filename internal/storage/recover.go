@@ -41,9 +41,9 @@ type recovery struct {
 	plan  Plan
 	out   Recovered
 
-	from   proto.Zxid // replay begins after it
-	first  proto.Zxid // the highest zxid that the first txn replayed may have
-	strict bool       // a snapshot was skipped: the log must cover it without a hole
+	from   proto.Zxid          // replay begins after it
+	first  proto.Zxid          // the highest zxid that the first txn replayed may have
+	strict bool                // a snapshot was skipped: the log must cover it without a hole
 	met    map[proto.Zxid]bool // skipped snapshots whose transaction was replayed
 	torn   *tornLog
 	tail   *tail

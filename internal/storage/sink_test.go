@@ -268,8 +268,15 @@ func (t *mapTree) closeSession(x *proto.Txn, paths []string) {
 	}
 }
 
+// treeTaker is a SnapshotWriter or a StreamWriter.
+type treeTaker interface {
+	Sessions(n int, each func(yield func(id int64, timeoutMs int32)))
+	ACLs(n int, each func(yield func(key int64, acl []proto.ACL)))
+	Node(path, data []byte, aclKey int64, st *proto.StatPersisted) error
+}
+
 // writeTo writes the tree as a snapshot, in the order it was loaded in if it was.
-func (t *mapTree) writeTo(w *SnapshotWriter) error {
+func (t *mapTree) writeTo(w treeTaker) error {
 	sessions, acls, nodes := t.loaded.sessions, t.loaded.acls, t.loaded.nodes
 	if nodes == nil {
 		nodes = slices.Sorted(maps.Keys(t.nodes))
