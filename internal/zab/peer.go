@@ -167,7 +167,6 @@ func (p *Peer) time() {
 		p.settle()
 	}
 	for _, v := range p.election.take() {
-		v.Note.Config = p.committed.String()
 		p.out.Votes = append(p.out.Votes, v)
 	}
 	wake := p.election.wake()
@@ -199,6 +198,7 @@ func (p *Peer) look(why string, args ...any) {
 	}
 	p.dropMarks()
 	p.role, p.stage, p.settling = proto.Looking, Election, true
+	p.election.settle(proto.Looking, vote{}) // nobody is to be told of the leader that was
 	p.became()
 }
 
@@ -406,6 +406,9 @@ func (p *Peer) linkDown(ev LinkDown) {
 	case p.lead != nil && ev.Link != 0:
 		p.lead.linkDown(ev)
 	case p.learn != nil && p.learn.link == ev.Link:
+		if ev.Link != 0 { // a leader that is gone is not waited for
+			p.election.reachable(p.learn.leader, false)
+		}
 		p.learn.linkDown(ev)
 	}
 }
