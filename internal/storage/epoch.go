@@ -83,8 +83,6 @@ func (s *Store) LoadEpochs(lastZxid proto.Zxid) (accepted, current int64, err er
 	}
 	path := func(name string) string { return filepath.Join(s.snapDir, name) }
 	switch {
-	case accepted < 0 || current < 0:
-		return 0, 0, fmt.Errorf("storage: %w", &CorruptError{File: path(CurrentEpoch), What: fmt.Sprintf("epochs %d and %d", accepted, current), Hint: hintDamage})
 	case accepted < logged:
 		return 0, 0, fmt.Errorf("storage: %w", &CorruptError{File: path(AcceptedEpoch),
 			What: fmt.Sprintf("the accepted epoch is %d, and transactions of epoch %d are logged", accepted, logged), Hint: hintDamage})
