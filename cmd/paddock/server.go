@@ -141,6 +141,11 @@ func announce(log *slog.Logger, cfg *config.Config, s *server.Server, took time.
 		log.Warn("no clientPort is configured: the server runs and listens on nothing")
 		return
 	}
+	if cfg.Distributed() {
+		log.Info("listening; clients are served when there is a leader", "address", addr, "myid", cfg.Ensemble.ServerID,
+			"members", len(cfg.Ensemble.Members.Members), "ready_in", took.Round(time.Millisecond))
+		return
+	}
 	log.Info("serving", "address", addr, "connect", "paddock cli -server "+reachable(addr)+" ls /", "ready_in", took.Round(time.Millisecond))
 }
 

@@ -105,7 +105,7 @@ type Driver struct {
 	status     zab.Status
 	listening  bool
 	listenAt   time.Duration // when to try to listen again; 0: not at all
-	dismissAt  time.Duration // when the clients are let go unless this server serves; 0: they have been
+	dismissAt  time.Duration // when the clients are let go unless this server serves; 0: not at all
 	readOnlyAt time.Duration // when to serve reads without a leader; 0: not at all
 	readOnly   bool          // that is so
 	restoring  bool          // tree and log are being brought to another state
@@ -131,6 +131,7 @@ func start(ctx context.Context, opt Options, peer stepper) (*Driver, error) {
 	d.stop, d.cancel = context.WithCancel(context.Background())
 	d.view.init(opt.State.Committed, opt.State.Seen)
 	d.readOnlyAt = opt.ReadOnlyAfter
+	d.dismissAt = d.patience()
 	d.disk = &disk{store: opt.Store, keeper: opt.Keeper, flush: opt.Flush, budget: d.budget,
 		saved: func(ops uint64) { d.mail.post(zab.Saved{Ops: ops}) }, fail: d.fail}
 	d.disk.start()
@@ -177,23 +178,26 @@ func (d *Driver) now() time.Duration { return time.Since(d.started) }
 // fail ends the service: what cannot be logged, or contradicts what was decided,
 // must not be answered. It may be called by any goroutine.
 func (d *Driver) fail(err error) {
-	d.mail.close()
 	if d.failed.CompareAndSwap(nil, &err) {
+		d.mail.close()
+		d.cancel()
 		d.opt.OnFatal(err)
 	}
 }
 
 // HandOver asks a leader to make a follower the next one, and returns when this
-// server leads no more, or ctx ends. On any other server it does nothing.
+// server follows that one, or ctx ends: then requests that it had not proposed
+// are on their way to the next leader. On any other server, or without a follower
+// that could lead, it does nothing.
 func (d *Driver) HandOver(ctx context.Context) error {
-	if s := d.view.load(); s.Role != proto.Leading || s.Stage != zab.Broadcast || len(d.view.membership().Voters()) < 2 {
+	if h := d.Health(); !h.Serving || h.Mode != "leader" || h.SyncedFollowers == 0 {
 		return nil
 	}
 	d.mail.post(zab.HandOver{})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.stop, cancel)()
-	return d.view.await(ctx, func(s zab.Status) bool { return s.Role != proto.Leading })
+	return d.view.await(ctx, func(s zab.Status) bool { return s.Role != proto.Leading && s.Stage == zab.Broadcast })
 }
 
 // Close leaves the ensemble: connections end, what was to be written is written.

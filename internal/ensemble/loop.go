@@ -31,12 +31,12 @@ func (d *Driver) run() {
 		case <-timer.C:
 		}
 		for _, ev := range d.mail.take() {
-			if d.stop.Err() != nil || d.failed.Load() != nil {
+			if d.stop.Err() != nil {
 				return
 			}
 			wake = d.step(ev)
 		}
-		if d.now() >= wake {
+		if d.now() >= wake && d.stop.Err() == nil {
 			wake = d.step(zab.Tick{})
 		}
 		timer.Reset(d.chores(wake) - d.now())
@@ -149,7 +149,7 @@ func (d *Driver) chores(wake time.Duration) time.Duration {
 	}
 	if d.readOnlyAt != 0 && !d.restoring {
 		if now >= d.readOnlyAt {
-			d.readOnlyAt, d.readOnly = 0, true
+			d.readOnlyAt, d.readOnly, d.dismissAt = 0, true, 0
 			d.view.setReadOnly(true)
 			d.opt.Pipeline.ReadOnly()
 			d.log.Warn("no leader is in sight: clients that accept it are served reads")

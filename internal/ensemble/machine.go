@@ -90,19 +90,20 @@ func (d *Driver) patience() time.Duration {
 		}
 	})
 	if least == 0 {
-		return d.opt.Zab.Tick
+		return d.opt.Zab.Tick * 4 / 3 // two thirds of the shortest timeout there is by default
 	}
 	return time.Duration(least) * time.Millisecond * 2 / 3
 }
 
-// dismiss lets the clients go: this server has not found its way back in time.
+// dismiss lets the clients go, handshakes that wait included: this server has not
+// found its way back in time. Those who come later are held as long again.
 func (d *Driver) dismiss() {
 	if d.restoring {
 		d.dismissAt = d.now() + d.opt.Zab.Tick/4 // the pipeline is being filled
 		return
 	}
-	d.dismissAt = 0
-	d.opt.Pipeline.Dismiss("this server has lost its ensemble")
+	d.opt.Pipeline.Dismiss("this server has no leader")
+	d.dismissAt = d.now() + d.patience()
 }
 
 // adopt takes over memberships.

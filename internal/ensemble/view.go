@@ -250,7 +250,7 @@ func (d *Driver) Health() Health {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s := v.status
-	h := Health{Serving: s.Stage == zab.Broadcast && d.failed.Load() == nil, Mode: modes[s.Role], PeerState: stateText(s),
+	h := Health{Serving: s.Stage == zab.Broadcast && d.stop.Err() == nil, Mode: modes[s.Role], PeerState: stateText(s),
 		Sid: d.opt.Sid, Leader: s.Leader, Epoch: s.Epoch, Voters: len(v.committed.Voters()), Membership: v.committed, ReadOnly: v.readOnly}
 	if m, ok := v.committed.Member(d.opt.Sid); ok {
 		h.Own, h.Observer = m, m.Observer

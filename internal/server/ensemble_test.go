@@ -280,13 +280,18 @@ func TestEnsembleHandsOver(t *testing.T) {
 	c := newCluster(t, "ppp", "")
 	c.start()
 	lead := c.leader()
-	cl := c.connect(others(lead)...)
+	keep := others(lead)[0]
+	cl := c.connect(keep)
 	defer cl.Close()
 	paths := c.fill(cl, "before", 5)
+	connections := c.nodes[keep-1].pipe.Counts().Connections.Load()
 	c.stop(lead)
 	c.said(lead, "handing over")
 	c.leader()
 	paths = append(paths, c.fill(cl, "after", 5)...)
+	if now := c.nodes[keep-1].pipe.Counts().Connections.Load(); now != connections {
+		t.Errorf("the client of a follower has connected %d times more", now-connections)
+	}
 	for _, sid := range others(lead) {
 		c.has(sid, paths...)
 	}

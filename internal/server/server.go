@@ -220,7 +220,8 @@ func (s *Server) handOver(ctx context.Context) {
 	if s.driver == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.SyncLimit())
+	const enough = 3 * time.Second // an election takes a tenth of it
+	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
 	if err := s.driver.HandOver(ctx); err != nil {
 		s.log.Warn("no other server could take over the lead in time", "err", err)
