@@ -65,6 +65,10 @@ func (t *tail) add(e Entry) {
 		t.entries[0] = TailEntry{}
 		t.entries, t.cut = t.entries[1:], true
 	}
+	if int64(len(e.Payload)) > t.maxBytes {
+		t.cut = true
+		return
+	}
 	if cap(room) > 2*len(e.Payload)+256 {
 		room = nil
 	}
