@@ -5,6 +5,7 @@ package zab
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"paddock/proto"
 )
@@ -192,10 +193,10 @@ func (l *leader) commit(z proto.Zxid) {
 		switch {
 		case !f.forward:
 		case f.observer:
-			p.send(f.link, informs...)
+			l.tell(f, informs)
 			f.sentUpTo = z
 		default:
-			p.send(f.link, commits...)
+			l.tell(f, commits)
 		}
 	}
 	if activated {
@@ -208,6 +209,28 @@ func (l *leader) commit(z proto.Zxid) {
 			p.adopt(p.seen)
 		}
 	}
+}
+
+// tell sends what was decided to a learner. A learner of Apache's takes the
+// answers to what it forwarded in the order in which it did that, and is lost in
+// it for ever when a write overtakes a sync. So a sync is answered before the
+// first transaction that was proposed after it. That may be sooner than a
+// quorum has answered a ping, and needs none: a quorum has followed this leader
+// after the sync came, when it took that transaction.
+func (l *leader) tell(f *learnerLink, decided []Packet) {
+	kept := l.barriers[:0]
+	for _, b := range l.barriers {
+		at := slices.IndexFunc(decided, func(k Packet) bool { return k.Zxid > b.zxid })
+		if b.Link != f.link || at < 0 {
+			kept = append(kept, b)
+			continue
+		}
+		l.p.send(f.link, decided[:at:at]...)
+		l.p.send(f.link, packet(proto.PacketSync, 0))
+		decided = decided[at:]
+	}
+	l.barriers = kept
+	l.p.send(f.link, decided...)
 }
 
 // heirOf chooses who leads under a new membership: this server if it still
