@@ -17,7 +17,7 @@ import (
 // Each server takes every kind of request, as leader, follower and observer,
 // and all others show what came of it.
 func TestForward(t *testing.T) {
-	for _, kinds := range []string{"PAP+A", "PAA+P"} {
+	for _, kinds := range []string{"PPP+P", "PAP+A", "PAA+P"} {
 		t.Run(kinds, func(t *testing.T) {
 			c := newCluster(t, kinds, "")
 			c.flags = "-Dznode.container.checkIntervalMs=500"

@@ -147,7 +147,7 @@ func (c *cluster) noMismatch() {
 		if s.cmd == nil {
 			continue
 		}
-		if n := s.metric("digest_mismatches_count"); n != 0 {
+		if n := s.metric("digest_mismatches_count"); n > 0 || n < 0 && s.kind == apache {
 			c.t.Errorf("%v counts %d digest mismatches", s, n)
 		}
 	}
@@ -178,8 +178,8 @@ func (cr *crew) verify() {
 		}
 	}
 	n := cr.c.sameDigests()
-	t.Logf("%d writes acknowledged, %d requests without an answer, %d znodes, %d digests compared, longest gap %v",
-		cr.acked(), lost, len(want), n, cr.gap.longest.Round(time.Millisecond))
+	t.Logf("%d writes acknowledged, %d requests without an answer, %d znodes, %d digests compared",
+		cr.acked(), lost, len(want), n)
 	if t.Failed() {
 		t.FailNow()
 	}
