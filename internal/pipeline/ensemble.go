@@ -100,6 +100,7 @@ type terms struct {
 	up      Uplink
 	epoch   proto.Zxid // in which all that waits was sent, if it was sent
 	held    []handshake
+	shut    bool      // no further handshake is held
 	resumes []*resume // asked about, not answered yet
 	syncs   []waiter  // forwarded, in order
 	tokens  map[uint64]*request
@@ -137,6 +138,9 @@ func (p *Pipeline) pause() {
 	if p.is(readOnly) {
 		p.dismiss("the server is no longer read-only")
 		p.readers.Store(nil)
+	}
+	if !p.is(looking) {
+		p.prep.shut = false
 	}
 	p.role.Store(looking)
 	p.reign.Add(1)
@@ -214,10 +218,12 @@ func (p *Pipeline) Learn(up Uplink, epoch proto.Zxid) {
 }
 
 // Dismiss hangs up on every client, past its handshake or not, and drops what
-// they wait for; why is for the log.
+// they wait for; why is for the log. If an election is on, handshakes are refused
+// from here to its end: it takes longer than clients should wait.
 func (p *Pipeline) Dismiss(why string) {
 	p.prep.mu.Lock()
 	defer p.prep.mu.Unlock()
+	p.prep.shut = p.is(looking)
 	p.dismiss(why)
 }
 

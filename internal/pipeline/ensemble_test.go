@@ -591,14 +591,16 @@ func TestRestore(t *testing.T) {
 	e.same()
 
 	// A client that has seen more than the new tree has.
-	old := f.p
-	idle.ask(set("/a", "seen", -1))
+	w, quiet := f.open(), f.open()
+	x = w.send(set("/a", "seen", -1))
+	f.rise(1)
+	e.decide(1)
+	f.sink(1)
+	w.must(x)
 	f.p.Pause()
-	behind := newTrio(t, nil)
-	behind.elect(behind.members[0], 0)
-	f.copyTree(behind.members[0])
-	if !idle.isHung() || old.Outstanding() != 0 {
-		t.Error("a client that has seen more is kept")
+	f.copyTree(e.members[2]) // is behind
+	if !w.isHung() || quiet.isHung() {
+		t.Errorf("hung up on the client that has seen more is %t, on another %t", w.isHung(), quiet.isHung())
 	}
 }
 
@@ -744,8 +746,18 @@ func TestDismissEverywhere(t *testing.T) {
 				}
 			}
 			if role == "looking" {
+				late := s.call(proto.ConnectRequest{})
+				if !late.isHung() {
+					t.Error("a handshake waits, though it has been too long")
+				}
 				e.elect(s, len(e.log))
 			}
+			e.fall(len(e.log))
+			late := s.call(proto.ConnectRequest{})
+			if late.isHung() {
+				t.Error("a handshake does not wait for the next leader")
+			}
+			e.elect(s, len(e.log))
 			e.settle()
 			if w.take(); len(w.answers) != 0 {
 				t.Errorf("answers %v", w.answers)
@@ -794,6 +806,70 @@ func TestDrainEverywhere(t *testing.T) {
 			t.Error("a request that waits for a leader is kept")
 		}
 	})
+}
+
+// TestForeignAnswersNobody: a transaction with a client's session and cxid that
+// is not its request, as a connection of the session to another server may have
+// made it, leaves the request alone.
+func TestForeignAnswersNobody(t *testing.T) {
+	foreign := func(w *caller, z proto.Zxid, typ proto.OpCode, body jute.Record) Entry {
+		txn := proto.Txn{Session: w.hello.SessionID, Cxid: w.xid, Zxid: z, Type: typ, Body: body}
+		return Entry{z, txn.Append(nil)}
+	}
+	exists := &proto.ErrorTxn{Err: proto.ErrNodeExists}
+	for _, tc := range []struct {
+		name   string
+		at     int
+		paused bool
+		typ    proto.OpCode
+		body   jute.Record
+	}{
+		{"a write that was not sent", 1, true, proto.OpError, exists},
+		{"a proposal of its server", 0, true, proto.OpError, exists},
+		{"a request of another type", 1, false, proto.OpSetData, &proto.SetDataTxn{Path: "/", Version: 1}},
+		{"an expiry", 1, false, proto.OpCloseSession, &proto.CloseSessionTxn{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := led(t)
+			s := e.members[tc.at]
+			w := s.open()
+			if tc.paused && tc.at > 0 {
+				s.p.Pause()
+			}
+			x := w.send(mk("/a", 0))
+			s.p.Pause()
+			if err := s.p.CommitEntries([]Entry{foreign(w, e.epoch+1<<32, tc.typ, tc.body)}); err != nil {
+				t.Fatal(err)
+			}
+			if a, ok := w.got(x); ok {
+				t.Errorf("it is answered %v", a.code)
+			}
+			if w.c.Waiting() != 1 {
+				t.Error("it waits no more")
+			}
+		})
+	}
+}
+
+// TestNothingAfterADrop: what a client had on its way into the pipeline when it
+// was dropped is not served after what was dropped.
+func TestNothingAfterADrop(t *testing.T) {
+	for at := range 2 {
+		e := led(t)
+		s := e.members[at]
+		w := s.open()
+		w.send(mk("/a", 0))
+		w.c.Begin(&w.burst)
+		w.c.Serve(&w.burst, frameOf(2, proto.OpCreate, mk("/b", 0).rec))
+		s.p.Dismiss("no more")
+		before, sent := len(e.log), len(s.up)
+		w.c.End(&w.burst)
+		if len(e.log) != before || len(s.up) != sent {
+			t.Errorf("server %d goes on", s.sid)
+		}
+		e.settle()
+		e.same()
+	}
 }
 
 // TestBadEntry: a transaction that cannot be read ends the service of entries.

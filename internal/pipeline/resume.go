@@ -20,10 +20,14 @@ type resume struct {
 }
 
 // hold keeps a handshake until there is a leader; it reports whether it does.
-func (p *Pipeline) hold(c *Client, q *proto.ConnectRequest) bool {
+// If it has been too long already, it says why not.
+func (p *Pipeline) hold(c *Client, q *proto.ConnectRequest) (held bool, why string) {
 	p.prep.mu.Lock()
 	defer p.prep.mu.Unlock()
-	return p.holdLooking(c, q)
+	if p.prep.shut && p.is(looking) {
+		return false, "the server has no leader"
+	}
+	return p.holdLooking(c, q), ""
 }
 
 func (p *Pipeline) holdLooking(c *Client, q *proto.ConnectRequest) bool {

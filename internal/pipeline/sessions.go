@@ -27,8 +27,10 @@ func (p *Pipeline) Connect(c *Client, frame []byte) (ok bool, why string) {
 	}
 	timeout := min(max(time.Duration(q.TimeOut)*time.Millisecond, p.opt.MinSessionTimeout), p.opt.MaxSessionTimeout)
 	c.timeoutMs, c.oldClient = int32(timeout.Milliseconds()), q.OldClient
-	if p.ensemble && p.hold(c, &q) {
-		return true, ""
+	if p.ensemble {
+		if held, why := p.hold(c, &q); held || why != "" {
+			return held, why
+		}
 	}
 	return p.handshake(c, &q)
 }

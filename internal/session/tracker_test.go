@@ -245,6 +245,50 @@ func TestConcurrentTouch(t *testing.T) {
 	}
 }
 
+// TestReset: the sessions are those that are known, none is closing, and each
+// has its full timeout.
+func TestReset(t *testing.T) {
+	tr := NewTracker(100)
+	kept, closing, gone := tr.Add(1, 1000, 0), tr.Add(2, 1000, 0), tr.Add(3, 1000, 0)
+	kept.SetOwner("a connection")
+	closing.SetClosing()
+	if got := expired(tr, 1200); !slices.Equal(got, []int64{1, 3}) { // and are closing too
+		t.Fatalf("%v expired", got)
+	}
+	left := tr.Reset(map[int64]int32{1: 1000, 2: 1000, 4: 500}, 5000)
+	if len(left) != 1 || left[0] != gone {
+		t.Errorf("forgotten are %v", left)
+	}
+	if tr.Get(1) != kept || tr.Get(2) != closing || tr.Get(3) != nil || tr.Get(4) == nil || tr.Len() != 3 {
+		t.Error("the wrong sessions are known")
+	}
+	if kept.Closing() || closing.Closing() || kept.Owner() != "a connection" {
+		t.Error("a session is closing, or has lost its owner")
+	}
+	if got := expired(tr, 5599); got != nil {
+		t.Errorf("%v expired before 5600", got)
+	}
+	if got := expired(tr, 5600); !slices.Equal(got, []int64{4}) {
+		t.Errorf("%v expired at 5600", got)
+	}
+	if got := expired(tr, 6100); !slices.Equal(got, []int64{1, 2}) || len(tr.buckets) != 0 {
+		t.Errorf("%v expired at 6100, %d buckets left", got, len(tr.buckets))
+	}
+}
+
+func TestClaim(t *testing.T) {
+	s := NewTracker(100).Add(1, 1000, 0)
+	if !s.Claim(7) || !s.Claim(7) || s.Claim(8) {
+		t.Error("the first to claim has it, and nobody else")
+	}
+	if s.SetOwner(8); s.Claim(7) || !s.Claim(8) {
+		t.Error("SetOwner does not count")
+	}
+	if !s.Release(8) || !s.Claim(7) {
+		t.Error("it cannot be claimed after its release")
+	}
+}
+
 func TestTouchDoesNotAllocate(t *testing.T) {
 	s := NewTracker(10).Add(1, 1000, 0)
 	now := int64(0)
