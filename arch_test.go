@@ -47,12 +47,14 @@ cmd/paddock: internal/cli internal/config internal/server; github.com/spf13/cobr
 internal/servertest: internal/config internal/server
 internal/golden: *
 internal/check: *; github.com/anishathalye/porcupine
+internal/sim: proto internal/quorum internal/zab internal/check; github.com/anishathalye/porcupine
+internal/sim/cmd: internal/sim
 internal/crashtest: *
 `
 
 // noClock lists the packages that are told the time and never ask for it.
 var noClock = []string{"jute", "proto", "internal/acl", "internal/quorum", "internal/session", "internal/tree", "internal/watch",
-	"internal/zab"}
+	"internal/zab", "internal/sim"}
 
 // pure lists the packages that are functions of what they are given: the same
 // events give the same answers, in a simulation as on a machine.
@@ -102,7 +104,7 @@ var mayStart = map[string]string{
 }
 
 // testTools are packages that only tests import; they may start goroutines.
-var testTools = []string{"internal/check", "internal/crashtest", "internal/golden", "internal/servertest"}
+var testTools = []string{"internal/check", "internal/crashtest", "internal/golden", "internal/servertest", "internal/sim"}
 
 const module = "paddock"
 

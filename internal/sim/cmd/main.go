@@ -26,7 +26,7 @@ func main() {
 
 func command(args []string, out io.Writer) error {
 	if len(args) == 0 || args[0] != "sim" {
-		return errors.New("usage: sim -seed N [-v] | -fresh N | -from N -fresh N")
+		return errors.New("usage: sim -seed N [-v] | sim -fresh N [-from N]")
 	}
 	f := flag.NewFlagSet("sim", flag.ContinueOnError)
 	seed := f.Uint64("seed", 0, "replay this seed")
@@ -57,14 +57,16 @@ func command(args []string, out io.Writer) error {
 }
 
 func tryFresh(from uint64, n int, out io.Writer) error {
-	fmt.Fprintf(out, "seeds %#x and the %d after it\n", from, n-1)
-	bad := 0
-	for i := range uint64(n) {
-		if r := sim.Run(from+i, sim.Options{}); r.Failure != nil {
+	fmt.Fprintf(out, "seeds %#x to %#x\n", from, from+uint64(n)-1)
+	bad, steps, writes := 0, 0, 0
+	sim.Try(from, n, func(r sim.Result) {
+		steps, writes = steps+r.Steps, writes+r.Writes
+		if r.Failure != nil {
 			fmt.Fprintln(out, r.Failure)
 			bad++
 		}
-	}
+	})
+	fmt.Fprintf(out, "%d steps, %d transactions\n", steps, writes)
 	if bad > 0 {
 		return fmt.Errorf("%d of %d seeds failed", bad, n)
 	}
