@@ -314,9 +314,7 @@ func (f *learner) decide(z proto.Zxid) error {
 	e := f.early[f.decided]
 	f.early = f.early[1:]
 	p.out.Commit = append(p.out.Commit, e)
-	if !p.opt.Unsafe.HolesInWindow {
-		p.window.add(e)
-	}
+	p.window.add(e)
 	f.tree = max(f.tree, z)
 	return nil
 }
@@ -346,6 +344,9 @@ func (f *learner) newLeader(k *Packet) error {
 		p.disk(DiskOp{CurrentEpoch: &epoch}, 0, then)
 	}
 	unsafe := p.opt.Unsafe
+	if f.snap { // the defects were those of a DIFF
+		unsafe.AckNewLeaderBeforeLog, unsafe.AckBeforeSync = false, false
+	}
 	if unsafe.EpochBeforeLog {
 		saveEpoch(nil)
 	}
@@ -360,6 +361,7 @@ func (f *learner) newLeader(k *Packet) error {
 		z := f.tree
 		p.disk(DiskOp{Snapshot: true}, 0, nil)
 		p.marks = append(p.marks, mark{op: p.ops, zxid: z, snap: true})
+	case unsafe.AckNewLeaderBeforeLog: // it is logged after UPTODATE, with the rest
 	default:
 		if err := f.log(f.decided); err != nil {
 			return err
@@ -415,7 +417,7 @@ func (f *learner) upToDate() error {
 	f.state = serving
 	p.stage = Broadcast
 	if p.opt.Unsafe.HolesInWindow {
-		p.window.clear()
+		p.window.unseen = p.last
 	}
 	p.decided = p.last
 	if p.opt.Reconfig && f.membership != nil && f.membership.Version > p.committed.Version {

@@ -214,6 +214,9 @@ func (p *Peer) settle() {
 	if p.restoring != nil || p.saved != p.ops && !p.opt.Unsafe.StaleVote {
 		return
 	}
+	if p.opt.Unsafe.StaleVote {
+		p.cut(p.durable) // though more is on its way to the log
+	}
 	if p.treeDirty {
 		// What was loaded from the old leader is nowhere on disk.
 		p.restore(Restore{Zxid: p.last, Reload: true}, nil)
@@ -275,9 +278,6 @@ func (p *Peer) wasRestored(ev Restored) {
 // ownVote is what this server proposes at the start of an election (section 3.2).
 func (p *Peer) ownVote() vote {
 	v := vote{leader: p.sid, zxid: p.last, peerEpoch: p.current}
-	if p.opt.Unsafe.StaleVote {
-		v.zxid = p.durable
-	}
 	switch {
 	case p.observer():
 		v.leader, v.zxid, v.peerEpoch = math.MinInt64, math.MinInt64, math.MinInt64
