@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"paddock/internal/acl"
 	"paddock/internal/tree"
 	"paddock/jute"
 	"paddock/proto"
@@ -42,9 +41,7 @@ type prep struct {
 	now     int64 // ms since 1970
 	session int64
 	client  *Client // nil: a learner asks, or the server itself
-	remote  bool
-	from    member // the learner
-	ids     []acl.ID
+	req     *request
 }
 
 // propose prepares requests in order and hands them to the replicator. Each
@@ -88,8 +85,7 @@ func (p *Pipeline) prepare(batch []*request, fresh bool) {
 			continue
 		}
 		x.zxid++
-		x.session, x.client, x.ids = r.session, r.client, r.ids
-		x.remote, x.from = r.remote, r.from
+		x.session, x.client, x.req = r.session, r.client, r
 		typ, body, code := r.row.prepare(&x, r)
 		r.code = code
 		r.txn = proto.Txn{Session: r.session, Cxid: r.xid, Zxid: x.zxid, Time: x.now, Type: typ, Body: body}
@@ -138,7 +134,9 @@ func (x *prep) put(path string, old, s *state) {
 	x.f.set(path, s)
 }
 
-func (x *prep) may(list []proto.ACL, perm int32) bool { return x.p.opt.ACL.Allowed(list, perm, x.ids) }
+func (x *prep) may(list []proto.ACL, perm int32) bool {
+	return x.p.opt.ACL.Allowed(list, perm, x.req.ids)
+}
 
 // checkSession declines requests of a session that is on its way out, or that
 // has moved to another server (quorum-protocol.md section 10.4).
@@ -188,7 +186,7 @@ func (x *prep) create(a createArgs) (proto.OpCode, jute.Record, string, proto.Co
 	case !hasSlashNoNUL(a.path):
 		return fail(proto.ErrBadArguments)
 	}
-	list, c := x.p.opt.ACL.Fix(a.acl, x.ids)
+	list, c := x.p.opt.ACL.Fix(a.acl, x.req.ids)
 	if c != proto.OK {
 		return fail(c)
 	}
@@ -386,7 +384,7 @@ func (x *prep) setACL(path string, list []proto.ACL, version int32) (proto.OpCod
 	if jute.IsNull(path) || !ValidPath(path) {
 		return 0, nil, proto.ErrBadArguments
 	}
-	fixed, c := x.p.opt.ACL.Fix(list, x.ids)
+	fixed, c := x.p.opt.ACL.Fix(list, x.req.ids)
 	if c != proto.OK {
 		return 0, nil, c
 	}

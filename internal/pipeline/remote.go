@@ -66,14 +66,14 @@ func identities(ids []proto.ClientInfo) []acl.ID {
 // checkRemote is checkSession for a learner's request: its session is alive and
 // belongs to that learner, or to nobody yet.
 func (x *prep) checkRemote() proto.Code {
-	if !x.remote {
+	if !x.req.remote {
 		return proto.OK // the server itself asks
 	}
 	s := x.p.sessions.Get(x.session)
 	switch {
 	case s == nil || s.Closing():
 		return proto.ErrSessionExpired
-	case !s.Claim(x.from):
+	case !s.Claim(x.req.from):
 		return proto.ErrSessionMoved
 	}
 	return proto.OK

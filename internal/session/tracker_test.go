@@ -278,8 +278,13 @@ func TestReset(t *testing.T) {
 
 func TestClaim(t *testing.T) {
 	s := NewTracker(100).Add(1, 1000, 0)
-	if !s.Claim(7) || !s.Claim(7) || s.Claim(8) {
-		t.Error("the first to claim has it, and nobody else")
+	for i, tc := range []struct {
+		owner int
+		want  bool
+	}{{7, true}, {8, false}, {7, true}} { // the first has it, and nobody else
+		if s.Claim(tc.owner) != tc.want {
+			t.Errorf("claim %d by %d is %t", i, tc.owner, !tc.want)
+		}
 	}
 	if s.SetOwner(8); s.Claim(7) || !s.Claim(8) {
 		t.Error("SetOwner does not count")
