@@ -16,9 +16,14 @@ import (
 var ErrTooFarBack = errors.New("every snapshot holds later transactions")
 
 // Truncate takes back all transactions after z, and the snapshots that hold one
-// of them, and returns the last zxid that is left: z, or the last logged before
-// it. Apache keeps the first transaction after z if z was never logged, and the
-// snapshots (quorum-protocol.md section 14).
+// of them, and returns the last zxid that is left: z, or the last before it if z
+// was never logged. Apache keeps the first transaction after z then, and the
+// snapshots always (quorum-protocol.md section 14).
+//
+// Nothing up to z is lost: this server may have acknowledged it. Where a leader's
+// tree was taken over, the log before it may be of another history and lacks what
+// the tree brought; it can be cut back past that tree only to a transaction that
+// it has, which stands for all before it.
 //
 // The Log's goroutine calls it, while nobody writes a snapshot or purges. The
 // Log goes on after the cut in a new file. What ErrTooFarBack, a *GapError or a
@@ -152,6 +157,7 @@ type truncationPlan struct {
 	before bool       // there are entries up to base
 	at     bool       // and base's own is one of them
 	past   bool       // the first entry to be taken back was met
+	joined bool       // and it follows what is left
 }
 
 // chooseBase finds the newest snapshot that can be read and holds nothing after
@@ -243,7 +249,13 @@ func (p *truncationPlan) readLogs() error {
 		return ErrTooFarBack
 	}
 	p.logsFirst = p.logsFirst || !p.complete()
-	return r.covered()
+	if err := r.covered(); err != nil {
+		return err
+	}
+	if p.last != p.z && (p.past && !p.joined || !p.past && len(p.gone) > 0) {
+		return &GapError{What: fmt.Sprintf("the log has no transaction %s, and what it has before it ends at %s in a hole", p.z, p.last), Hint: hintGap}
+	}
+	return nil
 }
 
 // complete tells whether the log surely begins where base ends. That it goes on
@@ -266,7 +278,7 @@ func (p *truncationPlan) entry(path string, e Entry) error {
 	p.prev = e.Zxid
 	switch {
 	case e.Zxid > p.z && !p.past:
-		p.past, p.size = true, e.Offset
+		p.past, p.size, p.joined = true, e.Offset, p.gone.follows(prev, e.Zxid)
 		fallthrough
 	case p.past:
 		if !p.gone.follows(prev, e.Zxid) {
