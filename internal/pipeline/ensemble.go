@@ -11,8 +11,10 @@ import (
 // election runs, not at all. Its driver says which: StartEnsemble, Pause, Lead,
 // Learn, ReadOnly, Restore, CommitEntries, Remote, RevalidateRemote,
 // Revalidated, Synced, Passed, BarrierFailed and Dismiss are all called by one
-// goroutine, which holds no lock that a Leadership or an Uplink takes.
-// Touches, TouchRemote and LastProposed may be called by any.
+// goroutine, which holds no lock that a Leadership or an Uplink takes. Restore
+// may be left to another, while none of StartEnsemble, Lead, Learn, ReadOnly and
+// CommitEntries is called. Touches, TouchRemote and LastProposed may be called by
+// any.
 //
 // # A request is executed once at most
 //

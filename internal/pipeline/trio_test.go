@@ -20,6 +20,7 @@ import (
 // what travels between it and the others waits until the test has it delivered.
 type trio struct {
 	testing.TB
+	mu      sync.Mutex // guards log, and the servers' up and tokens, where clients are goroutines
 	members []*server
 	leader  *server // nil while there is none
 	epoch   proto.Zxid
@@ -84,13 +85,19 @@ func led(t testing.TB) *trio {
 // Propose, Barrier and Reconfigure make a server its own leadership.
 func (s *server) Propose(p Proposal) {
 	e := Entry{Zxid: p.Txn.Zxid, Data: p.Txn.Append(nil)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if n := len(s.log); n > 0 && s.log[n-1].Zxid >= e.Zxid {
 		s.Errorf("%s is proposed after %s", e.Zxid, s.log[n-1].Zxid)
 	}
 	s.log = append(s.log, e)
 }
 
-func (s *server) Barrier(token uint64) { s.tokens = append(s.tokens, tokenAt{token, len(s.log)}) }
+func (s *server) Barrier(token uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens = append(s.tokens, tokenAt{token, len(s.log)})
+}
 
 func (s *server) Reconfigure(q *proto.Reconfig, z proto.Zxid) ([]byte, proto.Code) {
 	return []byte("server.1=one\nversion=" + z.String()[2:]), s.refuse
@@ -99,9 +106,9 @@ func (s *server) Reconfigure(q *proto.Reconfig, z proto.Zxid) ([]byte, proto.Cod
 // Forward and Revalidate make a server its own uplink.
 func (s *server) Forward(session int64, cxid int32, op proto.OpCode, body []byte, ids []proto.ClientInfo) {
 	body = slices.Clone(body)
-	s.up = append(s.up, func() {
+	s.rising(func() {
 		if op == proto.OpSync {
-			s.syncs = append(s.syncs, syncAt{s, len(s.log)})
+			s.syncs = append(s.syncs, syncAt{s, s.proposed()})
 			return
 		}
 		s.leader.p.Remote(s.sid, session, cxid, op, body, ids)
@@ -110,17 +117,42 @@ func (s *server) Forward(session int64, cxid int32, op proto.OpCode, body []byte
 }
 
 func (s *server) Revalidate(session int64, timeoutMs int32) {
-	s.up = append(s.up, func() {
+	s.rising(func() {
 		valid := s.leader.p.RevalidateRemote(s.sid, session, timeoutMs)
 		s.down = append(s.down, func() { s.p.Revalidated(session, valid) })
 	})
 }
 
+func (s *server) rising(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.up = append(s.up, f)
+}
+
+// risen takes the oldest message of a learner, or returns nil.
+func (s *server) risen() (f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.up) > 0 {
+		f, s.up = s.up[0], s.up[1:]
+	}
+	return f
+}
+
+// proposed is the length of the leader's history.
+func (e *trio) proposed() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.log)
+}
+
 // rise delivers the n oldest messages of a learner to the leader.
 func (s *server) rise(n int) {
-	for ; n > 0 && len(s.up) > 0; n-- {
-		f := s.up[0]
-		s.up = s.up[1:]
+	for ; n > 0; n-- {
+		f := s.risen()
+		if f == nil {
+			return
+		}
 		f()
 	}
 }
@@ -140,7 +172,9 @@ func (s *server) catchUp(to int) {
 	if s.applied >= to {
 		return
 	}
+	s.mu.Lock()
 	batch := slices.Clone(s.log[s.applied:to])
+	s.mu.Unlock()
 	s.applied = to
 	if err := s.p.CommitEntries(batch); err != nil {
 		s.Fatal(err)
@@ -156,7 +190,7 @@ func (s *server) catchUp(to int) {
 // learners will.
 func (e *trio) decide(n int) {
 	e.Helper()
-	e.decided = min(e.decided+n, len(e.log))
+	e.decided = min(e.decided+n, e.proposed())
 	to := e.decided
 	e.leader.catchUp(to)
 	for _, s := range e.members {
@@ -169,26 +203,44 @@ func (e *trio) decide(n int) {
 		e.syncs = e.syncs[1:]
 		s.down = append(s.down, s.p.Synced)
 	}
-	for l := e.leader; len(l.tokens) > 0 && l.tokens[0].at <= e.decided; {
-		token := l.tokens[0].token
-		l.tokens = l.tokens[1:]
-		l.p.Passed(token)
+	for token := e.leader.reached(); token != 0; token = e.leader.reached() {
+		e.leader.p.Passed(token)
 	}
+}
+
+// reached takes the oldest token if all before it is decided, or returns 0.
+func (s *server) reached() (token uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tokens) > 0 && s.tokens[0].at <= s.decided {
+		token, s.tokens = s.tokens[0].token, s.tokens[1:]
+	}
+	return token
+}
+
+// quiet tells whether nothing is on its way.
+func (e *trio) quiet() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.members {
+		if len(s.up)+len(s.down)+len(s.tokens) > 0 {
+			return false
+		}
+	}
+	return e.decided == len(e.log) && len(e.syncs) == 0
 }
 
 // settle delivers and decides until nothing is on its way.
 func (e *trio) settle() {
 	e.Helper()
-	for again := true; again; {
-		again = false
+	const all = 1 << 30
+	for !e.quiet() {
 		for _, s := range e.members {
-			again = again || len(s.up)+len(s.down) > 0
-			s.rise(len(s.up))
+			s.rise(all)
 		}
-		again = again || e.decided < len(e.log) || len(e.syncs)+len(e.leader.tokens) > 0
-		e.decide(len(e.log))
+		e.decide(all)
 		for _, s := range e.members {
-			s.sink(len(s.down))
+			s.sink(all)
 		}
 	}
 }
@@ -196,11 +248,15 @@ func (e *trio) settle() {
 // fall ends the leadership. Of its history the first keep are what the next
 // leader will have; what is on its way between servers is lost.
 func (e *trio) fall(keep int) {
-	e.log = e.log[:max(keep, e.decided):max(keep, e.decided)]
+	for _, s := range e.members {
+		s.p.Pause()
+	}
 	e.leader, e.syncs = nil, nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.log = e.log[:max(keep, e.decided):max(keep, e.decided)]
 	for _, s := range e.members {
 		s.up, s.down, s.tokens = nil, nil, nil
-		s.p.Pause()
 	}
 }
 
@@ -223,7 +279,9 @@ func (e *trio) elect(l *server, keep int) {
 // join brings a learner up to date and has it serve.
 func (e *trio) join(s *server) {
 	e.Helper()
+	e.mu.Lock()
 	s.up, s.down = nil, nil
+	e.mu.Unlock()
 	e.syncs = slices.DeleteFunc(e.syncs, func(w syncAt) bool { return w.to == s })
 	s.catchUp(e.decided)
 	s.p.Learn(s, e.epoch)
