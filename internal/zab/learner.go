@@ -426,6 +426,7 @@ func (f *learner) upToDate() error {
 		}
 		p.adopt(f.membership)
 	}
+	p.forgetSeen(p.committed.Version, f.epoch)
 	p.send(f.link, packet(proto.PacketAck, epochZxid(f.epoch)))
 	p.election.setPeerEpoch(f.epoch)
 	early, decided := f.early, f.decided

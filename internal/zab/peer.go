@@ -309,6 +309,9 @@ func (p *Peer) notified(ev Notified) {
 	if p.opt.Reconfig && ev.Config != nil && p.role == proto.Looking && ev.Config.Version > p.committed.Version {
 		p.adopt(ev.Config)
 	}
+	if ev.Config != nil && (ev.Note.State == proto.Leading || ev.Note.State == proto.Following) {
+		p.forgetSeen(ev.Config.Version, ev.Note.PeerEpoch)
+	}
 	p.election.notified(p.now, ev.From, ev.Note)
 	p.elected()
 }
@@ -340,6 +343,19 @@ func (p *Peer) proposed(c *quorum.Config) {
 	p.seen = c
 	p.out.Seen = c
 	p.election.membership(p.committed, p.seen)
+}
+
+// forgetSeen drops a membership that was proposed in an epoch before that of a
+// reign whose membership is the older version: the reconfig was no part of its
+// history, and never will be decided. To wait for a quorum of it would be to
+// wait for ever.
+func (p *Peer) forgetSeen(version, epoch int64) {
+	if p.seen == nil || version >= p.seen.Version || epoch <= p.seen.Version>>32 {
+		return
+	}
+	p.line(false, "a proposed membership came to nothing", "version", fmt.Sprintf("%x", p.seen.Version))
+	p.seen = nil
+	p.election.membership(p.committed, nil)
 }
 
 // elected takes the role that the election ended with.

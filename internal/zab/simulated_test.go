@@ -180,3 +180,31 @@ func TestLeaderWithoutAVoteGivesUp(t *testing.T) {
 		t.Error("leads on, and can commit nothing")
 	}
 }
+
+// A membership that was proposed and cut off again must not be waited for: here
+// it would take this server's own vote to follow anybody.
+func TestDeadProposalOfAMembershipIsForgotten(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		version int64
+		gone    bool
+	}{
+		{"proposed in the epoch before", 1<<32 | 9, true},
+		{"proposed in this epoch", 2<<32 | 9, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now := threeMembers(1 << 32)
+			b := newBench(t, Options{Reconfig: true}, State{Sid: 1, Committed: now, Seen: threeMembers(c.version, 3)})
+			for id := int64(2); id <= 3; id++ {
+				state := proto.Following
+				if id == 2 {
+					state = proto.Leading
+				}
+				b.step(Notified{From: id, Config: now, Note: proto.Notification{State: state, Leader: 2, ElectionEpoch: 1, PeerEpoch: 2, Version: 2}})
+			}
+			if (b.p.seen == nil) != c.gone || (b.status.Role == proto.Following) != c.gone {
+				t.Errorf("seen %v, %+v", b.p.seen, b.status)
+			}
+		})
+	}
+}
