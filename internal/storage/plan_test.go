@@ -136,7 +136,7 @@ func TestPurge(t *testing.T) {
 	for i := range removed {
 		removed[i] = filepath.Base(removed[i])
 	}
-	want := []string{"log.1", "log.f", "log.21", "snapshot.0", "snapshot.d", "snapshot.1f", "snapshot.2f"}
+	want := []string{"snapshot.0", "snapshot.d", "snapshot.1f", "snapshot.2f", "log.1", "log.f", "log.21"}
 	if !slices.Equal(removed, want) {
 		t.Errorf("removed %v, want %v", removed, want)
 	}

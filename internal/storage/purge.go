@@ -17,7 +17,11 @@ const MinRetain = 3
 // from any of the snapshots that are kept.
 type PurgePlan struct {
 	Oldest proto.Zxid // of the snapshots that count as kept
-	Remove []string   // paths, oldest first, logs before snapshots
+	// Remove is paths, oldest first, snapshots before logs: a snapshot whose log
+	// is gone would be loaded if the newer ones were damaged, and what it lacks
+	// need not show.
+	Remove []string
+	logs   int // at the end of Remove
 }
 
 // PlanPurge applies the rules of storage-format.md section 10 to a directory
@@ -43,14 +47,15 @@ func PlanPurge(logs, snapshots []File, retain int) PurgePlan {
 			first = l.Zxid
 		}
 	}
-	for _, l := range logs {
-		if l.Zxid < first {
-			plan.Remove = append(plan.Remove, l.Path)
-		}
-	}
 	for _, f := range snapshots {
 		if f.Zxid < plan.Oldest {
 			plan.Remove = append(plan.Remove, f.Path)
+		}
+	}
+	for _, l := range logs {
+		if l.Zxid < first {
+			plan.Remove = append(plan.Remove, l.Path)
+			plan.logs++
 		}
 	}
 	return plan
@@ -69,7 +74,12 @@ func (s *Store) Purge(retain int) (removed []string, err error) {
 		return nil, err
 	}
 	plan := PlanPurge(logs, snapshots, retain)
-	for _, path := range plan.Remove {
+	for i, path := range plan.Remove {
+		if i == len(plan.Remove)-plan.logs {
+			if err := s.fs.SyncDir(s.snapDir); err != nil {
+				return removed, fmt.Errorf("storage: purge: %w", err)
+			}
+		}
 		if e := s.fs.Remove(path); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			return removed, fmt.Errorf("storage: purge: %w", e)
 		}
