@@ -48,7 +48,8 @@ func leading(t *testing.T) *bench {
 
 // heard is what was sent on a link since the last call, but for pings.
 func (b *bench) heard(link LinkID) string {
-	names := map[proto.PacketType]string{proto.PacketProposal: "PROPOSAL", proto.PacketCommit: "COMMIT", proto.PacketSync: "SYNC"}
+	names := map[proto.PacketType]string{proto.PacketProposal: "PROPOSAL", proto.PacketCommit: "COMMIT", proto.PacketSync: "SYNC",
+		proto.PacketLeaderInfo: "LEADERINFO", proto.PacketDiff: "DIFF", proto.PacketNewLeader: "NEWLEADER"}
 	var out []string
 	for _, k := range b.take(link) {
 		switch name := names[k.Type]; {

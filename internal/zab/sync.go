@@ -84,7 +84,7 @@ func (l *leader) execute(f *learnerLink, h History, plan SyncPlan) {
 		packets = append(packets, Packet{Body: Body{Log: true, After: plan.After, UpTo: h.Min - 1}})
 		from = h.Min - 1
 	}
-	sent := from
+	sent, open := from, false
 	both := func(e Entry) {
 		packets = append(packets, proposal(proto.PacketProposal, e), packet(proto.PacketCommit, e.Zxid))
 		sent = e.Zxid
@@ -101,7 +101,7 @@ func (l *leader) execute(f *learnerLink, h History, plan SyncPlan) {
 			both(e)
 		case !f.observer:
 			packets = append(packets, proposal(proto.PacketProposal, e))
-			sent = e.Zxid
+			sent, open = e.Zxid, true
 		}
 	}
 	c := p.committed
@@ -114,7 +114,7 @@ func (l *leader) execute(f *learnerLink, h History, plan SyncPlan) {
 	p.send(f.link, append(packets, k)...)
 	f.stage, f.forward, f.sentUpTo = inSync, true, sent
 	f.acked = 0
-	if sent > p.decided {
+	if open { // what came with its commit is acknowledged by the ack of NEWLEADER alone
 		l.track(f, sent)
 	}
 	p.line(false, "bringing a learner up to date", "sid", f.sid, "by", plan.String(), "its zxid", f.last)
