@@ -54,11 +54,11 @@ func (l *leader) proposeAll(entries []Entry) {
 	}
 }
 
-func (l *leader) track(f *learnerLink, z proto.Zxid) {
+func (r *roster) track(f *learnerLink, z proto.Zxid) {
 	f.sentUpTo = z
 	f.tracks = z
 	if f.tracked == 0 {
-		f.tracked, f.since = z, l.p.now
+		f.tracked, f.since = z, r.p.now
 	}
 }
 

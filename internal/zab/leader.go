@@ -3,12 +3,10 @@
 package zab
 
 import (
-	"encoding/binary"
 	"fmt"
 	"time"
 
 	"paddock/internal/quorum"
-	"paddock/jute"
 	"paddock/proto"
 )
 
@@ -21,7 +19,7 @@ import (
 //	                 history is committed
 //	broadcast        UPTODATE; proposals, acks, commits
 type leader struct {
-	p        *Peer
+	roster
 	phaseEnd time.Duration // of discovery and synchronisation together with each step
 
 	candidate   int64 // the new epoch so far
@@ -36,10 +34,6 @@ type leader struct {
 
 	history  proto.Zxid // the last transaction when this reign began
 	proposed proto.Zxid // last of this reign, epoch:0 before the first
-
-	learners []*learnerLink // in the order they came
-	byLink   map[LinkID]*learnerLink
-	unnamed  int64 // sids handed to learners without one, falling from -1
 
 	old      *quorum.Config // of the membership before a reconfig that was committed
 	oldUpTo  proto.Zxid     // whose quorum proposals up to here need as well
@@ -60,43 +54,8 @@ type barrier struct {
 	round uint64
 }
 
-type learnerStage uint8
-
-const (
-	isNew    learnerStage = iota // nothing heard
-	hasInfo                      // FOLLOWERINFO
-	hasEpoch                     // ACKEPOCH
-	inSync                       // sent NEWLEADER
-	hasAcked                     // acknowledged it
-	isServed                     // sent UPTODATE
-)
-
-// learnerLink is a learner as its leader knows it.
-type learnerLink struct {
-	link     LinkID
-	sid      int64
-	observer bool
-	stage    learnerStage
-
-	hasEpochNow bool // it counts for the new epoch
-	last        proto.Zxid
-	probing     bool
-	forward     bool       // proposals and commits go to it
-	sentUpTo    proto.Zxid // the last transaction sent
-	acked       proto.Zxid
-
-	heard    time.Duration
-	deadline time.Duration // until when it counts as synced
-	tracked  proto.Zxid    // a proposal whose ack is awaited
-	since    time.Duration
-	tracks   proto.Zxid // the last proposal sent
-
-	rounds    []uint64 // pings sent and not answered
-	confirmed uint64
-}
-
 func newLeader(p *Peer) *leader {
-	return &leader{p: p, byLink: map[LinkID]*learnerLink{}, candidate: max(p.accepted, p.promised) + 1, history: p.last}
+	return &leader{roster: newRoster(p), candidate: max(p.accepted, p.promised) + 1, history: p.last}
 }
 
 // start begins discovery, once this peer is known to lead.
@@ -139,54 +98,17 @@ func (l *leader) quorums(in func(f *learnerLink) bool) bool {
 	return l.p.committed.Quorum(has) && (l.p.seen == nil || l.p.seen.Quorum(has))
 }
 
-func (l *leader) linkUp(id LinkID) {
-	o := &l.p.opt
-	f := &learnerLink{link: id, heard: l.p.now, deadline: l.p.now + o.init() + o.sync()}
-	l.learners = append(l.learners, f)
-	l.byLink[id] = f
-}
-
 func (l *leader) linkDown(ev LinkDown) {
-	f := l.byLink[ev.Link]
-	if f == nil {
-		return
-	}
-	if f.stage >= hasEpoch {
-		l.p.line(false, "a learner has left", "sid", f.sid, "because", ev.Err)
-	}
-	l.forget(f)
+	l.left(ev)
 	if l.heir != 0 && len(l.learners) == 0 {
 		l.p.appoint(l.heir)
 	}
 }
 
-func (l *leader) forget(f *learnerLink) {
-	delete(l.byLink, f.link)
-	for i := range l.learners {
-		if l.learners[i] == f {
-			l.learners = append(l.learners[:i:i], l.learners[i+1:]...)
-			break
-		}
-	}
-}
-
-// drop closes the link of a learner that is of no use.
-func (l *leader) drop(f *learnerLink, why string) {
-	l.p.line(true, "a learner is let go", "sid", f.sid, "because", why)
-	l.p.close(f.link, why)
-	l.forget(f)
-}
-
 func (l *leader) received(ev Received) {
-	f := l.byLink[ev.Link]
+	f := l.heard(ev.Link)
 	if f == nil {
 		return
-	}
-	o := &l.p.opt
-	f.heard = l.p.now
-	f.deadline = max(f.deadline, l.p.now+o.sync())
-	if f.stage >= hasAcked {
-		f.deadline = l.p.now + o.sync()
 	}
 	for i := range ev.Packets {
 		if l.p.lead != l || l.byLink[ev.Link] != f {
@@ -218,45 +140,9 @@ func (l *leader) packet(f *learnerLink, k *Packet) {
 
 // info reads a learner's first packet.
 func (l *leader) info(f *learnerLink, k *Packet) {
-	switch k.Type {
-	case proto.PacketFollowerInfo:
-	case proto.PacketObserverInfo:
-		f.observer = true
-	default:
-		l.drop(f, fmt.Sprintf("its first packet is of type %d", k.Type))
+	if why := l.introduce(f, k); why != "" {
+		l.drop(f, why)
 		return
-	}
-	var info proto.LearnerInfo
-	switch len(k.Data) {
-	case 20:
-		if err := jute.Unmarshal(k.Data, &info); err != nil {
-			l.drop(f, err.Error())
-			return
-		}
-	case 12:
-		info.ServerID = int64(binary.BigEndian.Uint64(k.Data))
-		info.Protocol = int32(binary.BigEndian.Uint32(k.Data[8:]))
-	default: // of servers before 3.4, which know no LEADERINFO
-		info.Protocol = 1
-	}
-	f.sid = info.ServerID
-	switch {
-	case info.Protocol < proto.QuorumProtocol:
-		l.drop(f, "it speaks the protocol of servers before 3.4")
-		return
-	case info.ConfigVersion > l.p.committed.Version:
-		l.drop(f, "it knows a newer membership than this leader")
-		return
-	}
-	if f.sid < 0 {
-		l.unnamed--
-		f.sid = l.unnamed
-	}
-	for _, g := range l.learners {
-		if g != f && g.sid == f.sid && g.stage > isNew {
-			l.drop(g, "it has connected again")
-			break
-		}
 	}
 	f.stage = hasInfo
 	accepted := int64(k.Zxid) >> 32
@@ -295,21 +181,15 @@ func (l *leader) checkInfos() {
 	})
 }
 
-func (l *leader) sendEpoch(f *learnerLink) {
-	k := packet(proto.PacketLeaderInfo, epochZxid(l.candidate))
-	k.Data = binary.BigEndian.AppendUint32(nil, uint32(proto.QuorumProtocol))
-	l.p.send(f.link, k)
-}
+func (l *leader) sendEpoch(f *learnerLink) { l.offer(f, l.candidate) }
 
 // ackEpoch reads where a learner stands.
 func (l *leader) ackEpoch(f *learnerLink, k *Packet) {
-	if k.Type != proto.PacketAckEpoch || len(k.Data) < 4 {
-		l.drop(f, fmt.Sprintf("it sent a packet of type %d for ACKEPOCH", k.Type))
+	current, why := f.position(k)
+	if why != "" {
+		l.drop(f, why)
 		return
 	}
-	current := int64(int32(binary.BigEndian.Uint32(k.Data)))
-	f.last, f.stage = k.Zxid, hasEpoch
-	f.acked = 0
 	if !l.ackFrozen {
 		if current > l.p.current || current == l.p.current && f.last > l.p.last {
 			l.drop(f, fmt.Sprintf("it is ahead of this leader: epoch %d, zxid %s", current, f.last))
@@ -384,12 +264,6 @@ func (l *leader) adoptSeen() {
 	l.mute = !c.IsVoter(l.p.sid)
 }
 
-func (l *leader) upToDate(f *learnerLink) {
-	f.stage = isServed
-	l.p.send(f.link, packet(proto.PacketUpToDate, -1))
-	l.p.line(false, "a learner is up to date", "sid", f.sid, "observer", f.observer)
-}
-
 // tick does what is due: phases, pings, learners that fell silent.
 func (l *leader) tick() {
 	p := l.p
@@ -397,11 +271,7 @@ func (l *leader) tick() {
 		p.look(fmt.Sprintf("no quorum of servers came within %s", p.opt.init()))
 		return
 	}
-	for _, f := range append([]*learnerLink(nil), l.learners...) {
-		if why := l.overdue(f); why != "" {
-			l.drop(f, why)
-		}
-	}
+	l.dropOverdue()
 	if !l.synchronise {
 		return
 	}
@@ -434,22 +304,6 @@ func (l *leader) tick() {
 	}
 }
 
-// overdue says why a learner is given up, if it is.
-func (l *leader) overdue(f *learnerLink) string {
-	o := &l.p.opt
-	limit := o.init()
-	if f.stage >= hasAcked {
-		limit = o.sync()
-	}
-	if l.p.now >= f.heard+limit {
-		return fmt.Sprintf("nothing was heard of it for %s", limit)
-	}
-	if f.tracked != 0 && f.stage >= hasAcked && l.p.now >= f.since+o.sync() {
-		return fmt.Sprintf("it has not acknowledged %s for %s", f.tracked, o.sync())
-	}
-	return ""
-}
-
 func (l *leader) wake() time.Duration {
 	at := time.Duration(1<<63 - 1)
 	if !l.serving {
@@ -458,18 +312,7 @@ func (l *leader) wake() time.Duration {
 	if l.synchronise {
 		at = min(at, l.nextPing)
 	}
-	o := &l.p.opt
-	for _, f := range l.learners {
-		limit := o.init()
-		if f.stage >= hasAcked {
-			limit = o.sync()
-			if f.tracked != 0 {
-				at = min(at, f.since+o.sync())
-			}
-		}
-		at = min(at, f.heard+limit)
-	}
-	return at
+	return min(at, l.nextOverdue())
 }
 
 // ping begins a round.

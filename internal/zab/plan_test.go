@@ -63,7 +63,7 @@ func TestPlanSync(t *testing.T) {
 		for _, z := range win {
 			w.entries = append(w.entries, Entry{Zxid: z})
 		}
-		l := leader{p: &Peer{window: w}}
+		l := leader{roster: roster{p: &Peer{window: w}}}
 		if tt.last == "" {
 			l.history = w.last()
 		} else {

@@ -13,13 +13,18 @@ func sameQuorumPorts(a, b []quorum.Addr) bool {
 	return slices.EqualFunc(a, b, func(x, y quorum.Addr) bool { return x.Host == y.Host && x.QuorumPort == y.QuorumPort })
 }
 
-// now is what this leader can bring a learner up to date with at the moment.
+// available is what this leader can bring a learner up to date with now.
 func (l *leader) available() History {
-	p := l.p
 	last := l.history
 	if l.serving {
-		last = max(p.applied, l.proposedBefore())
+		last = max(l.p.applied, l.proposedBefore())
 	}
+	return l.p.historyTo(last)
+}
+
+// historyTo is what this server can bring a learner up to date with, when its
+// tree is at last.
+func (p *Peer) historyTo(last proto.Zxid) History {
 	h := History{Last: last, Min: last, Max: last}
 	if !p.window.empty() {
 		h.Min, h.Max = p.window.first(), p.window.last()
@@ -67,8 +72,8 @@ func (l *leader) probed(ev Probed) {
 
 // execute sends what the plan says, and from then on all that is proposed and
 // decided. All of it is one step: nothing can be decided in between.
-func (l *leader) execute(f *learnerLink, h History, plan SyncPlan) {
-	p := l.p
+func (r *roster) execute(f *learnerLink, h History, plan SyncPlan) {
+	p := r.p
 	if plan.Type == 0 {
 		f.probing = true
 		p.out.Probe = append(p.out.Probe, Probe{f.link, f.last})
@@ -115,7 +120,7 @@ func (l *leader) execute(f *learnerLink, h History, plan SyncPlan) {
 	f.stage, f.forward, f.sentUpTo = inSync, true, sent
 	f.acked = 0
 	if open { // what came with its commit is acknowledged by the ack of NEWLEADER alone
-		l.track(f, sent)
+		r.track(f, sent)
 	}
 	p.line(false, "bringing a learner up to date", "sid", f.sid, "by", plan.String(), "its zxid", f.last)
 }
