@@ -14,20 +14,34 @@ import (
 // has the new epoch. A learner of Apache's acknowledges it by its ack of
 // NEWLEADER and says no more of it: that is no learner that hangs.
 func TestHistoryIsAcknowledgedWithTheEpoch(t *testing.T) {
-	var tail []Entry
-	for c := uint32(1); c <= 3; c++ {
-		tail = append(tail, Entry{Zxid: proto.NewZxid(1, c)})
-	}
 	members := leading(t).p.committed
-	b := newBench(t, Options{}, State{Sid: 2, AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: proto.NewZxid(1, 3), Tail: tail, Committed: members})
-	b.step(Notified{From: 1, Note: proto.Notification{State: proto.Looking, Leader: 2, Zxid: proto.NewZxid(1, 3), ElectionEpoch: 1, PeerEpoch: 1, Version: 2}})
-	b.now += 300 * time.Millisecond
-	b.step(Tick{})
-	receive := func(typ proto.PacketType, z proto.Zxid, data []byte) {
+	b := newBench(t, Options{}, State{Sid: 2, Committed: members})
+	from := func(link LinkID, typ proto.PacketType, z proto.Zxid, data []byte) {
 		k := packet(typ, z)
 		k.Data = data
-		b.step(Received{Link: 1, Packets: []Packet{k}})
+		if typ == proto.PacketNewLeader {
+			k.Config = members
+		}
+		b.step(Received{Link: link, Packets: []Packet{k}})
 	}
+	// It follows 3, which goes away before it has told that 1:2 and 1:3 are committed.
+	b.elect(3, 0)
+	b.step(LinkUp{Link: 7, Dialed: true})
+	from(7, proto.PacketLeaderInfo, proto.NewZxid(1, 0), []byte{0, 1, 0, 0})
+	from(7, proto.PacketDiff, 0, nil)
+	from(7, proto.PacketNewLeader, proto.NewZxid(1, 0), []byte(members.String()))
+	from(7, proto.PacketUpToDate, -1, nil)
+	for c := uint32(1); c <= 3; c++ {
+		from(7, proto.PacketProposal, proto.NewZxid(1, c), []byte{byte(c)})
+	}
+	from(7, proto.PacketCommit, proto.NewZxid(1, 1), nil)
+	b.step(LinkDown{Link: 7})
+
+	round := b.p.election.round
+	b.step(Notified{From: 1, Note: proto.Notification{State: proto.Looking, Leader: 2, Zxid: proto.NewZxid(1, 3), ElectionEpoch: round, PeerEpoch: 1, Version: 2}})
+	b.now += 300 * time.Millisecond
+	b.step(Tick{})
+	receive := func(typ proto.PacketType, z proto.Zxid, data []byte) { from(1, typ, z, data) }
 	info := binary.BigEndian.AppendUint64(nil, 1)
 	info = binary.BigEndian.AppendUint32(info, 0x10000)
 	info = binary.BigEndian.AppendUint64(info, 0)
