@@ -47,7 +47,7 @@ func (d *Driver) became(s zab.Status) {
 		d.serve(s)
 	}
 	d.view.store(s, d.now())
-	d.log.Info("peer state changed", "state", stateText(s), "leader", s.Leader, "epoch", s.Epoch, "zxid", s.Zxid)
+	d.log.Info("Peer state changed: "+stateText(s), "leader", s.Leader, "epoch", s.Epoch, "zxid", s.Zxid)
 }
 
 // serve begins a reign, this server's own or that of another.

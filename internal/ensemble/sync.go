@@ -98,7 +98,10 @@ func (d *Driver) restore(r zab.Restore) {
 		return
 	}
 	d.disk.then(func() {
-		last, err := d.disk.truncate(r.Zxid)
+		last, err := r.Zxid, error(nil)
+		if last >= 0 { // before that there is nothing on disk at all
+			last, err = d.disk.truncate(r.Zxid)
+		}
 		if err == nil && r.Reload {
 			err = d.reload()
 		}

@@ -45,12 +45,6 @@ func (v *view) init(committed, seen *quorum.Config) {
 	v.changed, v.learners = make(chan struct{}), map[zab.LinkID]*learnerView{}
 }
 
-func (v *view) load() zab.Status {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.status
-}
-
 func (v *view) store(s zab.Status, now time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

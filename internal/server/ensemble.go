@@ -75,11 +75,8 @@ func (s *Server) startEnsemble(log *slog.Logger, opts Options) error {
 func (s *Server) peerState() (zab.State, error) {
 	e := &s.cfg.Ensemble
 	st := zab.State{Sid: e.ServerID, LastZxid: s.Recovered.LastZxid, Untrusted: s.Recovered.Untrusted, Committed: e.Members, Seen: e.Seen}
-	if st.Untrusted {
-		st.LastZxid = 0
-	}
 	var err error
-	if st.AcceptedEpoch, st.CurrentEpoch, err = s.store.LoadEpochs(st.LastZxid); err != nil {
+	if st.AcceptedEpoch, st.CurrentEpoch, err = s.store.LoadEpochs(max(st.LastZxid, 0)); err != nil {
 		return st, err
 	}
 	for _, e := range s.store.Tail() {

@@ -28,9 +28,10 @@ const patience = 40 * time.Second
 type cluster struct {
 	t     testing.TB
 	dir   string
-	lines []string // of the membership
-	extra string   // further lines of every zoo.cfg
-	nodes []*node  // by sid - 1
+	lines []string     // of the membership
+	extra string       // further lines of every zoo.cfg
+	nodes []*node      // by sid - 1
+	quiet *slog.Logger // not nil: in place of the test's log
 }
 
 // node is one server of a cluster, running or not.
@@ -147,7 +148,11 @@ func (c *cluster) start(sids ...int) {
 	}
 	for _, sid := range sids {
 		n := c.nodes[sid-1]
-		s, err := New(c.load(sid), Options{Logger: slog.New(slog.NewTextHandler(n.log, nil))})
+		log := c.quiet
+		if log == nil {
+			log = slog.New(slog.NewTextHandler(n.log, nil))
+		}
+		s, err := New(c.load(sid), Options{Logger: log})
 		c.must(err)
 		n.Server = s
 	}

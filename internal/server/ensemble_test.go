@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -226,7 +228,7 @@ func TestSessionMovesBetweenServers(t *testing.T) {
 func TestEnsembleKeepsWhatItAcknowledged(t *testing.T) {
 	c := newCluster(t, "ppp", "")
 	c.start()
-	lead := c.leader()
+	c.leader()
 	var (
 		mu    sync.Mutex
 		acked []string
@@ -254,16 +256,16 @@ func TestEnsembleKeepsWhatItAcknowledged(t *testing.T) {
 	for round := range 3 {
 		had := count()
 		c.await("some writes", func() bool { return count() > had+50 })
-		dead := lead
+		dead := c.leader()
 		if round == 1 {
-			dead = others(lead)[0]
+			dead = others(dead)[0]
 		}
 		c.kill(dead)
-		lead = c.leader()
+		c.leader()
 		had = count()
 		c.await("writes without one server", func() bool { return count() > had+50 })
 		c.start(dead)
-		lead = c.leader()
+		c.leader()
 	}
 	stop()
 	wg.Wait()
@@ -430,6 +432,55 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
+}
+
+// Ensembles of other shapes serve as well.
+func TestEnsemblesOfOtherShapes(t *testing.T) {
+	for _, tc := range []struct{ name, roles, extra string }{
+		{"one voter", "p", "standaloneEnabled=false"},
+		{"one voter and an observer", "po", "standaloneEnabled=false"},
+		{"two", "pp", ""},
+		{"groups, of which one has no weight", "pppp", "group.1=1:2:3\ngroup.2=4\nweight.1=1\nweight.2=1\nweight.3=1\nweight.4=0"},
+		{"batches that wait for company", "ppp", "flushDelay=2\nmaxBatchSize=3"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCluster(t, tc.roles, tc.extra)
+			c.start()
+			c.leader()
+			var paths []string
+			for _, n := range c.nodes {
+				cl := c.connect(n.sid)
+				paths = append(paths, c.fill(cl, fmt.Sprintf("by-%d", n.sid), 5)...)
+				cl.Close()
+			}
+			for _, n := range c.nodes {
+				c.has(n.sid, paths...)
+			}
+			c.agree()
+		})
+	}
+}
+
+// A server that must not take an empty directory for a new database does not
+// vote for what it has forgotten, and is sent the tree.
+func TestEnsembleWithAServerThatForgot(t *testing.T) {
+	c := newCluster(t, "ppp", "db.autocreate=false")
+	for sid := 1; sid <= 3; sid++ {
+		c.must(os.WriteFile(filepath.Join(c.data(sid), "initialize"), nil, 0o644))
+	}
+	c.start()
+	lead := c.leader()
+	cl := c.connect(lead)
+	paths := c.fill(cl, "before", 5)
+	lost := others(lead)[0]
+	c.agree()
+	c.stop(lost)
+	c.wipe(lost)
+	c.start(lost)
+	c.leader()
+	c.said(lost, "following - synchronization - snap")
+	c.has(lost, paths...)
+	c.agree()
 }
 
 // Nothing of a server runs on after its end.

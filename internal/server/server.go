@@ -202,7 +202,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 		s.handOver(ctx)
 		s.pipe.Stop()
-		s.pipe.Drain(ctx)
+		s.drain(ctx)
 		s.err = s.endReplication()
 		s.keeper.Close()
 		if s.port != nil {
@@ -212,6 +212,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.unlock()
 	})
 	return s.err
+}
+
+// drain waits for the requests on their way, unless there is no leader that could
+// answer them.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if s.driver != nil && !s.driver.Health().Serving {
+		cancel()
+	}
+	s.pipe.Drain(ctx)
 }
 
 // handOver has a leader make room for the next one while it can still answer its
