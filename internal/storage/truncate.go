@@ -157,7 +157,6 @@ type truncationPlan struct {
 	before bool       // there are entries up to base
 	at     bool       // and base's own is one of them
 	past   bool       // the first entry to be taken back was met
-	joined bool       // and it follows what is left
 }
 
 // chooseBase finds the newest snapshot that can be read and holds nothing after
@@ -248,13 +247,15 @@ func (p *truncationPlan) readLogs() error {
 	if !p.found && (p.txns == 0 || p.first.Counter() != 1 || p.first.Epoch() > 1) {
 		return ErrTooFarBack
 	}
-	p.logsFirst = p.logsFirst || !p.complete()
 	if err := r.covered(); err != nil {
 		return err
 	}
-	if p.last != p.z && (p.past && !p.joined || !p.past && len(p.gone) > 0) {
-		return &GapError{What: fmt.Sprintf("the log has no transaction %s, and what it has before it ends at %s in a hole", p.z, p.last), Hint: hintGap}
+	// That z was never logged can only be told from a log that lacks nothing up to
+	// where this server was.
+	if p.last != p.z && (p.logsFirst || p.gone.after(p.prev)) {
+		return &GapError{What: fmt.Sprintf("the log has no transaction %s, only those up to %s, and it may lack some after that", p.z, p.last), Hint: hintGap}
 	}
+	p.logsFirst = p.logsFirst || !p.complete()
 	return nil
 }
 
@@ -278,7 +279,7 @@ func (p *truncationPlan) entry(path string, e Entry) error {
 	p.prev = e.Zxid
 	switch {
 	case e.Zxid > p.z && !p.past:
-		p.past, p.size, p.joined = true, e.Offset, p.gone.follows(prev, e.Zxid)
+		p.past, p.size = true, e.Offset
 		fallthrough
 	case p.past:
 		if !p.gone.follows(prev, e.Zxid) {
