@@ -21,8 +21,9 @@ type disk struct {
 	keeper *replica.Keeper
 	flush  replica.Flush
 	budget *budget
-	saved  func(ops uint64) // that many operations are durable
-	fail   func(error)      // called at most once; nothing is done after it
+	// That many operations are durable; idle says that nothing more is waiting.
+	saved func(ops uint64, idle bool)
+	fail  func(error) // called at most once; nothing is done after it
 
 	wake chan struct{} // capacity 1: there is something, or a full batch
 	stop chan struct{}
@@ -93,6 +94,12 @@ func (d *disk) gathered() int {
 	return d.entries
 }
 
+func (d *disk) idle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.queue) == 0
+}
+
 func (d *disk) work() {
 	defer d.done.Done()
 	for last := false; !last; {
@@ -139,7 +146,7 @@ func (d *disk) do(tasks []diskTask) (n int, err error) {
 	}
 	if err == nil {
 		d.ops += uint64(n)
-		d.saved(d.ops)
+		d.saved(d.ops, n == len(tasks) && d.idle())
 	}
 	return n, err
 }

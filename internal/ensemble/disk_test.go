@@ -52,7 +52,7 @@ func newDiskRig(t *testing.T, fs vfs.FS) *diskRig {
 	}
 	keeper := replica.NewKeeper(store, r.tree, replica.KeeperOptions{Logger: log, SnapRetain: 3})
 	r.disk = &disk{store: store, keeper: keeper, budget: newBudget(1 << 20), fail: func(err error) { r.fails <- err },
-		saved: func(ops uint64) {
+		saved: func(ops uint64, _ bool) {
 			r.ops.Store(ops)
 			select {
 			case r.told <- struct{}{}:

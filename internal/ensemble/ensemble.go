@@ -9,7 +9,7 @@
 //	                └── CommitEntries ┼──────────────────────────┤
 //	                                  └── Saved, Received, … ◀───┴▶ ballots: election port
 //
-//	loop.go      one goroutine steps the peer and does what comes out, in order
+//	loop.go      steps the peer, one goroutine at a time, and does what comes out, in order
 //	disk.go      one goroutine writes: appends that wait share one flush
 //	machine.go   roles, forwarding and sessions: the pipeline's side
 //	sync.go      trees and ranges of the log, to and from other servers
@@ -101,7 +101,11 @@ type Driver struct {
 	failed  atomic.Pointer[error]
 	closing sync.Once
 
-	// The loop's.
+	// Whoever steps the peer holds it; below it is what steps and chores use.
+	stepping   sync.Mutex
+	wake       time.Duration // when the peer wants to be stepped
+	armed      time.Duration // when run comes by itself
+	unsent     []zab.LinkID  // links that were sent to and not flushed
 	status     zab.Status
 	listening  bool
 	listenAt   time.Duration // when to try to listen again; 0: not at all
@@ -133,7 +137,7 @@ func start(ctx context.Context, opt Options, peer stepper) (*Driver, error) {
 	d.readOnlyAt = opt.ReadOnlyAfter
 	d.dismissAt = d.patience()
 	d.disk = &disk{store: opt.Store, keeper: opt.Keeper, flush: opt.Flush, budget: d.budget,
-		saved: func(ops uint64) { d.mail.post(zab.Saved{Ops: ops}) }, fail: d.fail}
+		saved: d.saved, fail: d.fail}
 	d.disk.start()
 	l := opt.Links
 	l.Logger = opt.Logger

@@ -144,6 +144,21 @@ func (l *Links) Send(id zab.LinkID, items ...Item) {
 	}
 }
 
+// SendLater is Send for a caller that will call Flush of the link.
+func (l *Links) SendLater(id zab.LinkID, items ...Item) {
+	if k := l.link(id); k != nil {
+		k.out.putLater(items)
+	}
+}
+
+// Flush writes what the peer takes at once of what was queued by SendLater, and
+// leaves the rest to the link's writer. It does not block.
+func (l *Links) Flush(id zab.LinkID) {
+	if k := l.link(id); k != nil {
+		k.out.flush()
+	}
+}
+
 // SetReadTimeout says how long a link may be silent, from now on. 0: for ever.
 func (l *Links) SetReadTimeout(id zab.LinkID, d time.Duration) {
 	if k := l.link(id); k != nil {

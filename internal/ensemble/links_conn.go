@@ -89,6 +89,7 @@ func (k *link) why() error {
 func (k *link) run(first []proto.Packet) {
 	l := k.links
 	peer := k.conn.RemoteAddr()
+	k.out.direct(k.conn)
 	l.opt.Up(k.id, peer, k.dialed)
 	written := make(chan struct{})
 	go func() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 )
 
@@ -19,8 +20,10 @@ type outbox struct {
 	mu     sync.Mutex
 	wake   sync.Cond // something is queued, or closed
 	queue  []segment
-	bytes  int       // queued, or being written
-	idle   []segment // the writer's, to be used again
+	busy   bool       // somebody writes: the writer, or who flushes
+	now    *nowWriter // of who flushes; nil: only the writer writes
+	bytes  int        // queued, or being written
+	idle   []segment  // the writer's, to be used again
 	closed bool
 }
 
@@ -44,8 +47,20 @@ func (o *outbox) init(limit int, fail func(error)) {
 	o.wake.L = &o.mu
 }
 
-// put queues items, or ends a link whose peer does not keep up.
-func (o *outbox) put(items []Item) {
+// direct lets flush write to c.
+func (o *outbox) direct(c net.Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.now = newNowWriter(c)
+}
+
+// put queues items for the writer, or ends a link whose peer does not keep up.
+func (o *outbox) put(items []Item) { o.queueUp(items, true) }
+
+// putLater is put for a caller that will flush.
+func (o *outbox) putLater(items []Item) { o.queueUp(items, false) }
+
+func (o *outbox) queueUp(items []Item, signal bool) {
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
@@ -59,7 +74,9 @@ func (o *outbox) put(items []Item) {
 	// larger than any limit.
 	over := before > 0 && o.bytes > o.limit
 	waiting := o.bytes
-	o.wake.Signal()
+	if signal {
+		o.wake.Signal()
+	}
 	o.mu.Unlock()
 	if over {
 		o.fail(fmt.Errorf("the peer reads too slowly: %d bytes wait for it, at most %d may", waiting, o.limit))
@@ -89,6 +106,51 @@ func (o *outbox) close() {
 	o.wake.Signal()
 }
 
+// flush writes what the socket takes at once and leaves the rest to the writer.
+// It does not block. Waking another goroutine for every few bytes costs more than
+// to write them.
+func (o *outbox) flush() {
+	o.mu.Lock()
+	if o.closed || o.busy || len(o.queue) == 0 { // who is busy looks again
+		o.mu.Unlock()
+		return
+	}
+	if o.now == nil || slices.ContainsFunc(o.queue, func(s segment) bool { return s.body != nil }) {
+		o.wake.Signal()
+		o.mu.Unlock()
+		return
+	}
+	batch := o.queue
+	o.queue, o.idle, o.busy = o.idle, nil, true
+	o.mu.Unlock()
+
+	written, part := 0, 0
+	var err error
+	for ; written < len(batch); written++ {
+		if part, err = o.now.try(batch[written].bytes); part < len(batch[written].bytes) {
+			break
+		}
+	}
+	o.mu.Lock()
+	rest := slices.Clone(batch[written:])
+	if len(rest) > 0 {
+		rest[0].bytes = rest[0].bytes[part:]
+		rest[0].own = false // its memory begins elsewhere
+		o.bytes -= part
+	}
+	o.release(batch[:written])
+	if !o.closed {
+		o.queue = append(rest, o.queue...)
+	}
+	if len(o.queue) > 0 {
+		o.wake.Signal()
+	}
+	o.mu.Unlock()
+	if err != nil {
+		o.fail(fmt.Errorf("writing: %w", err))
+	}
+}
+
 // writeTo writes what is queued, all that there is at a time, until close or an
 // error.
 func (o *outbox) writeTo(c net.Conn) error {
@@ -108,18 +170,23 @@ func (o *outbox) writeTo(c net.Conn) error {
 func (o *outbox) take() ([]segment, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.queue) == 0 && !o.closed {
+	for (len(o.queue) == 0 || o.busy) && !o.closed {
 		o.wake.Wait()
 	}
 	batch := o.queue
-	o.queue, o.idle = o.idle, nil
+	o.queue, o.idle, o.busy = o.idle, nil, true
 	return batch, !o.closed
 }
 
-// done gives a batch's memory back.
+// done ends the writing of a batch.
 func (o *outbox) done(batch []segment) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.release(batch)
+}
+
+// release gives the memory of what was written back; mu is held.
+func (o *outbox) release(batch []segment) {
 	for i := range batch {
 		s := &batch[i]
 		o.bytes -= len(s.bytes)
@@ -128,6 +195,7 @@ func (o *outbox) done(batch []segment) {
 		}
 		*s = segment{}
 	}
+	o.busy = false
 	if !o.closed {
 		o.idle = batch[:0]
 	}

@@ -17,12 +17,12 @@ import (
 	"paddock/proto"
 )
 
-// run steps the peer, one event after the other, until Close.
+// run steps the peer when time has passed, or when something has come from a
+// goroutine that could not take its turn itself, until Close.
 func (d *Driver) run() {
 	defer d.loop.Done()
 	timer := time.NewTimer(0) // the first step, which begins the election
 	defer timer.Stop()
-	wake := time.Duration(0)
 	for {
 		select {
 		case <-d.stop.Done():
@@ -30,17 +30,46 @@ func (d *Driver) run() {
 		case <-d.mail.wake:
 		case <-timer.C:
 		}
+		d.turn()
+		d.stepping.Lock()
+		if d.now() >= d.wake && d.stop.Err() == nil {
+			d.wake = d.step(zab.Tick{})
+			d.flush()
+		}
+		at := d.chores(d.wake)
+		d.armed = at
+		d.stepping.Unlock()
+		timer.Reset(at - d.now())
+	}
+}
+
+// turn steps what is in the mailbox. Where another goroutine is at it, that one
+// sees what was put there before. So what a reader or the disk has brought is
+// served on its own goroutine: to wake another takes longer than most steps.
+//
+// The caller holds no lock that what comes out may need; the pipeline's does.
+func (d *Driver) turn() {
+	for d.mail.waiting() && d.stepping.TryLock() {
 		for _, ev := range d.mail.take() {
 			if d.stop.Err() != nil {
-				return
+				break
 			}
-			wake = d.step(ev)
+			d.wake = d.step(ev)
 		}
-		if d.now() >= wake && d.stop.Err() == nil {
-			wake = d.step(zab.Tick{})
+		d.flush()
+		if d.chores(d.wake) < d.armed {
+			d.mail.ring() // to come earlier
 		}
-		timer.Reset(d.chores(wake) - d.now())
+		d.stepping.Unlock()
 	}
+}
+
+// flush sends what the steps so far have put on links.
+func (d *Driver) flush() {
+	for _, link := range d.unsent {
+		d.links.Flush(link)
+	}
+	d.unsent = d.unsent[:0]
 }
 
 // step feeds one event and does what comes out. It returns when to come again.
@@ -210,7 +239,19 @@ func (d *Driver) received(link zab.LinkID, packets []proto.Packet) {
 	d.view.introduced(link, packets)
 	d.budget.wait()
 	d.budget.add(received(list))
-	d.mail.post(zab.Received{Link: link, Packets: list})
+	d.mail.put(zab.Received{Link: link, Packets: list})
+	d.turn()
+}
+
+// saved is told of the disk's progress by its goroutine, which takes the turn
+// that follows only while it has nothing else to do.
+func (d *Driver) saved(ops uint64, idle bool) {
+	if idle {
+		d.mail.put(zab.Saved{Ops: ops})
+		d.turn()
+	} else {
+		d.mail.post(zab.Saved{Ops: ops})
+	}
 }
 
 // received is what packets take in memory, about.

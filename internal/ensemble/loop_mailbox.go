@@ -21,12 +21,19 @@ type mailbox struct {
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
-// post adds an event. After close it is dropped.
+// post adds an event and rings. After close it is dropped.
 func (m *mailbox) post(ev zab.Event) {
+	if m.put(ev) {
+		m.ring()
+	}
+}
+
+// put adds an event for a caller that takes a turn.
+func (m *mailbox) put(ev zab.Event) bool {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.closed {
-		m.mu.Unlock()
-		return
+		return false
 	}
 	m.seal()
 	if s, ok := ev.(zab.Saved); ok && len(m.queue) > 0 {
@@ -36,8 +43,14 @@ func (m *mailbox) post(ev zab.Event) {
 		}
 	}
 	m.queue = append(m.queue, ev)
-	m.mu.Unlock()
-	m.ring()
+	return true
+}
+
+// waiting tells whether there is something to take.
+func (m *mailbox) waiting() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.queue)+len(m.entries) > 0
 }
 
 // propose adds a transaction to those proposed just before it.

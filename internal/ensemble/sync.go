@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"paddock/internal/replica"
@@ -39,7 +40,10 @@ func (d *Driver) send(s zab.Sending) {
 		}
 		items = append(items, Item{Frame: d.frames.Encode(&p.Packet)})
 	}
-	d.links.Send(s.Link, items...)
+	d.links.SendLater(s.Link, items...)
+	if !slices.Contains(d.unsent, s.Link) {
+		d.unsent = append(d.unsent, s.Link)
+	}
 }
 
 // logRange writes transactions of the log, each with its COMMIT.
