@@ -92,6 +92,7 @@ type Driver struct {
 	disk    *disk
 	links   *Links
 	ballots *Ballots
+	opened  chan struct{} // closed when ballots is set
 	frames  Frames
 
 	stop    context.Context
@@ -131,7 +132,7 @@ func Start(ctx context.Context, opt Options) (*Driver, error) {
 }
 
 func start(ctx context.Context, opt Options, peer stepper) (*Driver, error) {
-	d := &Driver{opt: opt, log: opt.Logger, peer: peer, started: time.Now(), mail: newMailbox(), budget: newBudget(backlogBytes)}
+	d := &Driver{opt: opt, log: opt.Logger, peer: peer, started: time.Now(), mail: newMailbox(), opened: make(chan struct{}), budget: newBudget(backlogBytes)}
 	d.stop, d.cancel = context.WithCancel(context.Background())
 	d.view.init(opt.State.Committed, opt.State.Seen)
 	d.readOnlyAt = opt.ReadOnlyAfter
@@ -149,8 +150,9 @@ func start(ctx context.Context, opt Options, peer stepper) (*Driver, error) {
 		b.Sid, b.Logger, b.Own, b.Lookup = opt.Sid, opt.Logger, own.Addrs, d.view.lookup
 		b.Received, b.Failed = d.notified, d.fail
 		b.Up = func(sid int64) { d.mail.post(zab.Reachable{Sid: sid, Up: true}) }
-		b.Down = func(sid int64) { d.mail.post(zab.Reachable{Sid: sid}) }
+		b.Down = d.lost
 		d.ballots, err = OpenBallots(ctx, b)
+		close(d.opened)
 	}
 	if err != nil {
 		d.links.Shutdown("this server has not started")

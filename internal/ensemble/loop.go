@@ -243,6 +243,25 @@ func (d *Driver) received(link zab.LinkID, packets []proto.Packet) {
 	d.turn()
 }
 
+// lostAfter is how long an election connection must be gone before its server
+// counts as gone: servers replace connections, and one that is only about to come
+// back must be waited for in an election. The loss of the leader itself is told
+// by the quorum port, at once.
+const lostAfter = 100 * time.Millisecond
+
+func (d *Driver) lost(sid int64) {
+	time.AfterFunc(lostAfter, func() {
+		select {
+		case <-d.opened:
+		case <-d.stop.Done():
+			return
+		}
+		if d.ballots != nil && !d.ballots.Connected(sid) {
+			d.mail.post(zab.Reachable{Sid: sid})
+		}
+	})
+}
+
 // saved is told of the disk's progress by its goroutine, which takes the turn
 // that follows only while it has nothing else to do.
 func (d *Driver) saved(ops uint64, idle bool) {
