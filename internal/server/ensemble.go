@@ -22,6 +22,7 @@ import (
 // there is a leader.
 func (s *Server) startEnsemble(log *slog.Logger, opts Options) error {
 	cfg := s.cfg
+	nameWithoutEffect(cfg, log)
 	st, err := s.peerState()
 	if err != nil {
 		return err
@@ -107,6 +108,34 @@ func refuseUnsupported(cfg *config.Config) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// withoutEffect are settings of an ensemble that change nothing here yet, each
+// with the value that asks for nothing.
+var withoutEffect = []struct{ key, off string }{
+	{"multiAddress.reachabilityCheckEnabled", "true"},
+	{"multiAddress.reachabilityCheckTimeoutMs", ""},
+	{"syncEnabled", "true"},
+	{"observer.syncEnabled", "true"},
+	{"localSessionsUpgradingEnabled", "false"},
+	{"leaderServes", "yes"},
+	{"enableEagerACLCheck", "false"},
+	{"leader.maxConcurrentSnapSyncs", ""},
+	{"leader.maxConcurrentDiffSyncs", ""},
+	{"leader.maxTimeToWaitForEpoch", "-1"},
+	{"observer.reconnectDelayMs", "0"},
+	{"observer.election.DelayMs", ""},
+	{"observerMaster.sizeLimit", ""},
+	{"leaderConnectDelayDuringRetryMs", ""},
+}
+
+// nameWithoutEffect says which settings do nothing.
+func nameWithoutEffect(cfg *config.Config, log *slog.Logger) {
+	for _, w := range withoutEffect {
+		if g, ok := cfg.Given[w.key]; ok && !strings.EqualFold(strings.TrimSpace(g.Value), w.off) {
+			log.Warn("a setting has no effect yet", "where", origin(g.Origin), "key", w.key, "value", g.Value)
+		}
+	}
 }
 
 func origin(o config.Origin) string {

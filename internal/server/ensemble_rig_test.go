@@ -61,6 +61,13 @@ func (l *testLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// all is what was logged so far.
+func (l *testLog) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // freePort finds a port outside of the range that systems give to outgoing
 // connections, so that nobody takes it between here and there by chance.
 func freePort(t testing.TB) int {
@@ -279,11 +286,7 @@ func (c *cluster) connect(sids ...int) *zk.Client {
 func (c *cluster) said(sid int, text string) {
 	c.t.Helper()
 	l := c.nodes[sid-1].log
-	c.await(fmt.Sprintf("server %d saying %q", sid, text), func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return strings.Contains(l.text.String(), text)
-	})
+	c.await(fmt.Sprintf("server %d saying %q", sid, text), func() bool { return strings.Contains(l.all(), text) })
 }
 
 // create makes a znode, again and again while the connection is lost.

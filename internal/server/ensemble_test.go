@@ -420,6 +420,14 @@ func TestSettingsThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
+	c := newCluster(t, "ppp", "leaderServes=no\nsyncEnabled=true\nleader.maxConcurrentSnapSyncs=3")
+	c.start(1)
+	c.said(1, "key=leaderServes value=no")
+	c.said(1, "key=leader.maxConcurrentSnapSyncs value=3")
+	if text := c.nodes[0].log.all(); strings.Contains(text, "key=syncEnabled") {
+		t.Error("a value that asks for nothing is named")
+	}
+
 	// And what only an ensemble needs does not keep a server alone from starting.
 	src := config.Embedded(t.TempDir())
 	src.Flags = map[string]string{"clientPort": "0"}
