@@ -170,10 +170,16 @@ func (s *Store) holes() (names snapshotZxids, newest int64, err error) {
 	return names, newest, nil
 }
 
-// follows tells whether z can be the transaction after last in a log that lacks
-// none: the next, or the first of a later epoch, unless there was a tree in
-// between that the log does not have.
+// follows tells whether z is the transaction after last in the history of this
+// server: the next, or the first of a later epoch, unless there was a tree in
+// between that the log does not have. Before the oldest snapshot nothing would
+// tell of such a tree.
 func (h snapshotZxids) follows(last, z proto.Zxid) bool {
+	return z == last+1 || len(h) > 0 && h[0] <= last && h.mayFollow(last, z)
+}
+
+// mayFollow is follows in a log after a snapshot.
+func (h snapshotZxids) mayFollow(last, z proto.Zxid) bool {
 	return z == last+1 || z.Epoch() > last.Epoch() && z.Counter() == 1 && !h.between(last, z)
 }
 

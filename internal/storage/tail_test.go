@@ -52,6 +52,7 @@ func TestTail(t *testing.T) {
 		{"behind a tree that was taken over", jumpPast, 100, "3:1-2"},
 		{"behind another", past{snapshots: jumpPast.snapshots[:2], logs: jumpPast.logs[:3]}, 100, "1:21-25 2:1-3"},
 		{"nothing behind it yet", bareJump, 100, ""},
+		{"epochs before the oldest snapshot", past{snapshots: []proto.Zxid{at(3, 1)}, logs: plainPast.logs}, 100, "3:1-6"},
 		{"a snapshot ahead of the log", past{snapshots: []proto.Zxid{at(2, 0)}, logs: [][2]proto.Zxid{{at(1, 1), 5}}}, 100, ""},
 		{"no log", past{snapshots: []proto.Zxid{0}}, 100, ""},
 	} {

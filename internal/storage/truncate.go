@@ -263,7 +263,7 @@ func (p *truncationPlan) readLogs() error {
 // in a later epoch does not say so.
 func (p *truncationPlan) complete() bool {
 	base := p.recovery.from
-	return p.first == 0 || p.at || p.first == base+1 || base == 0 && !p.before && p.gone.follows(base, p.first)
+	return p.first == 0 || p.at || p.first == base+1 || base == 0 && !p.before && p.gone.mayFollow(base, p.first)
 }
 
 func (p *truncationPlan) entry(path string, e Entry) error {
@@ -282,7 +282,7 @@ func (p *truncationPlan) entry(path string, e Entry) error {
 		p.past, p.size = true, e.Offset
 		fallthrough
 	case p.past:
-		if !p.gone.follows(prev, e.Zxid) {
+		if !p.gone.mayFollow(prev, e.Zxid) {
 			return errPast
 		}
 		return nil
