@@ -70,14 +70,19 @@ func (c *cluster) pass(d time.Duration) {
 // cutting tells which faults need namespaces.
 func (f fault) cutting() bool { return f.name == "isolate" || f.name == "deaf" || f.name == "split" }
 
-// Each fault hits the leader, a follower and an observer, under load.
+// Each fault hits the leader, a follower and an observer, under load; in short
+// what only slows a learner down is left out.
 func TestFaults(t *testing.T) {
-	for _, kinds := range []string{"PPP+P", "APP+P"} {
+	for _, kinds := range []string{"APP+P", "PPP+P", "PAA+A"} {
+		if testing.Short() && kinds != "APP+P" {
+			continue
+		}
 		t.Run(kinds, func(t *testing.T) {
 			c := newCluster(t, kinds, "")
 			c.startAll()
 			cr := newCrew(c, 2*len(c.servers))
-			cr.fresh.Store(false)
+			reg := newRegisters(c)
+			cr.fresh.Store(c.strict())
 			cr.start()
 			for _, f := range faults {
 				if f.cutting() && !c.lab.canCut() {
@@ -85,19 +90,34 @@ func TestFaults(t *testing.T) {
 					continue
 				}
 				for _, role := range []string{"leader", "follower", "observer"} {
-					c.hit(cr, f, role)
+					if testing.Short() && role != "leader" && f.name != "kill" && f.name != "freeze" && f.name != "isolate" {
+						continue
+					}
+					c.hit(cr, reg, f, c.is(role))
 				}
 			}
 			cr.verify()
+			reg.close()
 			cr.close()
 		})
 	}
 }
 
-// hit applies a fault to a server in a role, and waits until all is well.
-func (c *cluster) hit(cr *crew, f fault, role string) {
+// strict tells whether a sync followed by a read shows all that was acknowledged
+// before, whatever happens to the servers. In the reference a leader that was
+// replaced and does not know it yet answers by itself.
+func (c *cluster) strict() bool {
+	for _, s := range c.servers {
+		if s.kind == apache || os.Getenv("SUT") == os.Getenv("REFERENCE") {
+			return false
+		}
+	}
+	return true
+}
+
+// is waits for a server in a role.
+func (c *cluster) is(role string) (s *server) {
 	c.t.Helper()
-	var s *server
 	c.until("a server is "+role, func() bool {
 		for _, s = range c.servers {
 			if s.mode() == role {
@@ -106,11 +126,20 @@ func (c *cluster) hit(cr *crew, f fault, role string) {
 		}
 		return false
 	})
+	return s
+}
+
+// hit applies a fault to a server under load, and waits until all is well.
+func (c *cluster) hit(cr *crew, reg *registers, f fault, s *server) {
+	c.t.Helper()
+	role := s.mode()
 	cr.gap.lap()
 	c.note("%s of %v, %s", f.name, s, role)
-	f.do(c, cr, s)
-	c.await()
-	cr.more(50)
+	reg.during(c.strict(), func() {
+		f.do(c, cr, s)
+		c.await()
+		cr.more(50)
+	})
 	c.t.Logf("%s of the %s (%v): no write for %v", f.name, role, s.kind, cr.gap.lap().Round(time.Millisecond))
 }
 
@@ -135,7 +164,8 @@ func TestLong(t *testing.T) {
 			c := newCluster(t, kinds, "")
 			c.startAll()
 			cr := newCrew(c, 2*len(c.servers))
-			cr.fresh.Store(false)
+			reg := newRegisters(c)
+			cr.fresh.Store(c.strict())
 			for range 3 {
 				cr.start()
 				for range 6 {
@@ -143,17 +173,11 @@ func TestLong(t *testing.T) {
 					if f.cutting() && !c.lab.canCut() {
 						continue
 					}
-					s := c.servers[rng.IntN(len(c.servers))]
-					role := s.mode()
-					cr.gap.lap()
-					c.note("%s of %v, %s", f.name, s, role)
-					f.do(c, cr, s)
-					c.await()
-					cr.more(30)
-					t.Logf("%s of the %s (%v): no write for %v", f.name, role, s.kind, cr.gap.lap().Round(time.Millisecond))
+					c.hit(cr, reg, f, c.servers[rng.IntN(len(c.servers))])
 				}
 				cr.verify()
 			}
+			reg.close()
 			cr.close()
 		})
 		if t.Failed() {

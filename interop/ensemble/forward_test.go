@@ -17,7 +17,10 @@ import (
 // Each server takes every kind of request, as leader, follower and observer,
 // and all others show what came of it.
 func TestForward(t *testing.T) {
-	for _, kinds := range []string{"PPP+P", "PAP+A", "PAA+P"} {
+	for _, kinds := range []string{"PAP+A", "PAA+P", "PPP+P"} {
+		if testing.Short() && kinds == "PPP+P" {
+			continue
+		}
 		t.Run(kinds, func(t *testing.T) {
 			c := newCluster(t, kinds, "")
 			c.flags = "-Dznode.container.checkIntervalMs=500"
@@ -240,6 +243,9 @@ func (f *forward) access() {
 	}
 	_, err = f.cl.SetACL(f.ctx, r, zk.ReadACL, 0)
 	f.want("setACL", err, nil)
+	// Apache's leader holds what follows a setACL against the list before it, until it has applied
+	// the setACL itself. So all have it before the next request.
+	f.shows(r, "joe's")
 	_, err = f.cl.Set(f.ctx, r, nil, -1)
 	f.want("set of what was made read-only", err, zk.ErrNoAuth)
 	f.shows(r, "joe's")

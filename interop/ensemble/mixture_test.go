@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,8 +31,8 @@ var moreMixtures = []string{
 // with the other kind on the other side.
 func TestMixture(t *testing.T) {
 	kinds := mixtures
-	if os.Getenv("ENSEMBLE_FULL") != "" {
-		kinds = append(kinds, moreMixtures...)
+	if !testing.Short() {
+		kinds = slices.Concat(mixtures, moreMixtures)
 	}
 	for _, k := range kinds {
 		t.Run(k, func(t *testing.T) { mixture(t, k) })

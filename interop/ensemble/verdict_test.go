@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sort"
 	"strings"
@@ -146,6 +147,9 @@ func (c *cluster) noMismatch() {
 	for _, s := range c.servers {
 		if s.cmd == nil {
 			continue
+		}
+		if b, _ := os.ReadFile(s.log()); strings.Contains(string(b), "the tree differs from the leader's") {
+			c.t.Errorf("%v found that its tree differs", s)
 		}
 		if n := s.metric("digest_mismatches_count"); n > 0 || n < 0 && s.kind == apache {
 			c.t.Errorf("%v counts %d digest mismatches", s, n)
