@@ -80,6 +80,7 @@ var mayStart = map[string]string{
 	"internal/ensemble start":           "the loop",
 	"internal/ensemble disk.start":      "the disk",
 	"internal/ensemble Driver.probe":    "a look into the log for a learner",
+	"internal/ensemble Driver.lost":     "an election connection that does not come back",
 	"internal/ensemble Driver.HandOver": "the driver's end ends the wait",
 	"internal/ensemble dialAny":         "one of several addresses",
 
