@@ -19,13 +19,14 @@ func (l *leader) propose(entries []Entry) {
 	for i := range entries {
 		if entries[i].Zxid.Counter() > p.opt.CounterMax || entries[i].Zxid != l.proposed+proto.Zxid(i+1) {
 			l.proposeAll(entries[:i])
-			if p.lead == l {
-				p.look("the epoch has no zxids left")
-			}
+			l.roll()
 			return
 		}
 	}
 	l.proposeAll(entries)
+	if l.proposed.Counter() >= p.opt.CounterMax {
+		l.roll()
+	}
 }
 
 func (l *leader) proposeAll(entries []Entry) {

@@ -47,11 +47,13 @@ type Reachable struct {
 	Up  bool
 }
 
-// LinkUp is a new connection: of a learner that dialled this leader, or the one
-// that Out.Dial asked for.
+// LinkUp is a new connection: of a learner that dialled this leader, of an
+// observer that dialled this observer master, or the one that Out.Dial asked
+// for.
 type LinkUp struct {
 	Link   LinkID
 	Dialed bool
+	Master bool // it came on the port of the observer master
 }
 
 // LinkDown says that a connection has ended, or (with Link 0) that Out.Dial has
@@ -75,6 +77,10 @@ type Packet struct {
 	// Config is the membership that a PROPOSAL or INFORM of a reconfig, an
 	// INFORMANDACTIVATE or a NEWLEADER carries.
 	Config *quorum.Config
+	// For, of a SYNC or REVALIDATE that was received, is the observer whose question
+	// it answers; 0 if that was this server's own. The driver knows: the leader
+	// answers in the order in which it was asked.
+	For LinkID
 	// Body, of a packet to be sent, is what the driver adds on its own:
 	// a SNAP's tree, a range of the log.
 	Body Body
@@ -182,7 +188,7 @@ type Out struct {
 	Probe []Probe
 
 	// Requests are a learner's REQUEST, REVALIDATE and touch tables (PING), for
-	// the pipeline of this leader.
+	// the pipeline of this leader, or to be passed on to it by this follower.
 	Requests []Forwarded
 
 	// Replies are the leader's REVALIDATE and SYNC, for this learner's pipeline.
@@ -235,10 +241,11 @@ type Vote struct {
 	Note proto.Notification
 }
 
-// Dial is where a learner finds its leader.
+// Dial is where a learner finds its leader, or an observer its master.
 type Dial struct {
-	Leader  int64
+	Leader  int64 // whom to dial
 	Member  quorum.Member
+	Port    int // of its observer master; 0: its quorum ports
 	Timeout time.Duration
 }
 
@@ -286,7 +293,8 @@ type Status struct {
 	Leader  int64      // its sid; meaningful outside Election
 	Epoch   int64      // agreed on; from Synchronization on
 	Zxid    proto.Zxid // last committed
-	Link    LinkID     // a learner's, to its leader
+	Link    LinkID     // a learner's, to its leader or observer master
+	Master  int64      // who is at its other end
 	Voting  bool       // it counts in the committed membership
 	SyncVia string     // DIFF, TRUNC or SNAP: how a learner was brought up to date
 }

@@ -103,6 +103,14 @@ type bench struct {
 	status Status
 	tree   proto.Zxid // where Restore says it is
 	manual bool       // disk operations wait for save
+
+	dialed   *Dial
+	closed   []LinkID
+	requests []Forwarded
+	replies  []proto.Packet
+	votes    []Vote
+	wake     time.Duration
+	restored *proto.Zxid // where a restore ends, if not where it was asked to
 }
 
 func newBench(t *testing.T, opt Options, st State) *bench {
@@ -128,8 +136,22 @@ func (b *bench) step(ev Event) {
 	var next []Event
 	if r := out.Restore; r != nil {
 		b.did = append(b.did, fmt.Sprintf("restore %s", short(r.Zxid)))
-		next = append(next, Restored{Zxid: r.Zxid})
+		at := r.Zxid
+		if b.restored != nil {
+			at = *b.restored
+		}
+		next = append(next, Restored{Zxid: at})
 	}
+	if out.Dial != nil {
+		b.dialed = out.Dial
+	}
+	for _, c := range out.Close {
+		b.closed = append(b.closed, c.Link)
+	}
+	b.requests = append(b.requests, out.Requests...)
+	b.replies = append(b.replies, out.Replies...)
+	b.votes = append(b.votes, out.Votes...)
+	b.wake = out.Wake
 	for _, e := range out.Commit {
 		b.commit = append(b.commit, e.Zxid)
 	}

@@ -28,9 +28,11 @@ type leader struct {
 	ackFrozen   bool  // a quorum has accepted the new epoch
 	synchronise bool  // currentEpoch is durable: learners may be brought up to date
 	serving     bool
-	mute        bool  // another server is to lead: nothing more is committed
-	heir        int64 // that server
-	leaving     bool  // handing over: nothing more is proposed
+	mute        bool       // another server is to lead: nothing more is committed
+	heir        int64      // that server
+	leaving     bool       // handing over: nothing more is proposed
+	rolling     bool       // because the epoch ends: to nobody, if need be
+	lastRound   proto.Zxid // proposed by the last round of pings
 
 	history  proto.Zxid // the last transaction when this reign began
 	proposed proto.Zxid // last of this reign, epoch:0 before the first
@@ -284,6 +286,7 @@ func (l *leader) tick() {
 	l.nextPing = p.now + p.opt.Tick/2
 	l.halfTicks++
 	l.ping()
+	l.rollEarly()
 	l.tryLeave()
 	if p.lead != l {
 		return
@@ -411,12 +414,16 @@ func (l *leader) tryLeave() {
 	}
 	var heir *learnerLink
 	for _, f := range l.learners {
-		if f.stage != isServed || f.observer || !l.p.committed.IsVoter(f.sid) || f.tracks > f.acked {
+		if f.stage != isServed || f.observer || !l.p.committed.IsVoter(f.sid) || l.p.committed.Weight(f.sid) == 0 || f.tracks > f.acked {
 			continue
 		}
 		if heir == nil || f.sid > heir.sid {
 			heir = f
 		}
+	}
+	if heir == nil && l.rolling {
+		l.p.look("the epoch has no zxids left")
+		return
 	}
 	if heir == nil {
 		return // the tick comes again; without followers nobody can take over

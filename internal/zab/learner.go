@@ -23,6 +23,8 @@ import (
 type learner struct {
 	p      *Peer
 	leader int64
+	server int64         // whose learner it is: the leader, or an observer master
+	dialAt time.Duration // when to dial; 0: it has
 	link   LinkID
 	heard  time.Duration
 	via    string
@@ -69,21 +71,46 @@ const (
 )
 
 func newLearner(p *Peer, leader int64) *learner {
-	return &learner{p: p, leader: leader, observer: p.role == proto.Observing, heard: p.now}
+	return &learner{p: p, leader: leader, server: leader, observer: p.role == proto.Observing, heard: p.now}
 }
 
 // start dials, once this peer is known to follow.
 func (f *learner) start() {
 	p := f.p
-	m, ok := p.committed.Member(f.leader)
+	wait := time.Duration(0)
+	if f.observer {
+		again := true
+		if p.opt.MasterPort != 0 {
+			f.server, again = p.masters.next(p)
+		}
+		if again {
+			wait = p.part(p.opt.DialDelay)
+		}
+	}
+	if wait == 0 {
+		f.dial()
+		return
+	}
+	f.dialAt = p.now + wait
+	f.heard = f.dialAt
+}
+
+func (f *learner) dial() {
+	p := f.p
+	f.dialAt = 0
+	m, ok := p.committed.Member(f.server)
 	if !ok && p.seen != nil {
-		m, ok = p.seen.Member(f.leader)
+		m, ok = p.seen.Member(f.server)
 	}
 	if !ok {
 		p.look(fmt.Sprintf("the elected leader %d is not in the membership", f.leader))
 		return
 	}
-	p.out.Dial = &Dial{Leader: f.leader, Member: m, Timeout: time.Duration(p.opt.ConnectLimit) * p.opt.Tick}
+	d := &Dial{Leader: f.server, Member: m, Timeout: time.Duration(p.opt.ConnectLimit) * p.opt.Tick}
+	if f.observer {
+		d.Port = p.opt.MasterPort
+	}
+	p.out.Dial = d
 }
 
 func (f *learner) leave() {
@@ -108,7 +135,7 @@ func (f *learner) linkDown(ev LinkDown) {
 		return
 	}
 	f.link = 0
-	f.p.look("the connection to the leader has ended", "leader", f.leader, "err", ev.Err)
+	f.p.look("the connection to the leader has ended", "leader", f.leader, "by way of", f.server, "err", ev.Err)
 }
 
 func (f *learner) limit() time.Duration {
@@ -125,6 +152,12 @@ func (f *learner) limit() time.Duration {
 }
 
 func (f *learner) tick() {
+	if f.dialAt != 0 && f.p.now >= f.dialAt {
+		f.dial()
+		if f.p.learn != f {
+			return
+		}
+	}
 	if f.p.now >= f.heard+f.limit() && f.p.restoring == nil {
 		f.p.look(fmt.Sprintf("nothing was heard of the leader for %s", f.limit()), "leader", f.leader)
 	}
@@ -132,7 +165,10 @@ func (f *learner) tick() {
 
 func (f *learner) wake() time.Duration {
 	if f.p.restoring != nil {
-		return 1<<63 - 1
+		return never
+	}
+	if f.dialAt != 0 {
+		return f.dialAt
 	}
 	return f.heard + f.limit()
 }
@@ -161,6 +197,9 @@ func (f *learner) process(packets []Packet) {
 		}
 	}
 	f.flush()
+	if p.master != nil {
+		p.master.settle()
+	}
 	p.deliver()
 	f.settle()
 }
@@ -224,7 +263,19 @@ func (f *learner) first(k *Packet) error {
 		if p.opt.Unsafe.KeepTruncated {
 			reload = false
 		}
-		p.restore(Restore{Zxid: z, Reload: reload}, func(Restored) { f.resume() })
+		if p.volatile && !reload {
+			p.cut(z) // which the disk never had
+			break
+		}
+		volatile := p.volatile
+		p.restore(Restore{Zxid: z, Reload: reload}, func(Restored) {
+			if volatile {
+				// The disk has less than the leader thinks.
+				p.look("the tree is as old again as what was logged", "zxid", p.last)
+				return
+			}
+			f.resume()
+		})
 		p.cut(z)
 	case proto.PacketSnap:
 		f.via = "SNAP"
@@ -451,6 +502,9 @@ func (f *learner) settle() {
 	if f.state == serving && !f.shown && p.applied >= f.shownAt {
 		f.shown = true
 		p.became()
+		if !f.observer && p.opt.MasterPort != 0 {
+			p.master = newMaster(p)
+		}
 		p.line(false, "following", "leader", f.leader, "epoch", f.epoch, "by", f.via, "zxid", p.last)
 	}
 	for len(f.syncs) > 0 && p.applied >= f.syncs[0].zxid {
@@ -467,10 +521,10 @@ func (f *learner) broadcast(k *Packet) error {
 	case proto.PacketProposal:
 		return f.logProposal(e)
 	case proto.PacketCommit:
-		return f.commit(k.Zxid)
+		return f.commit(k.Zxid, nil)
 	case proto.PacketCommitAndActivate:
 		c := f.configOf(k.Zxid)
-		if err := f.commit(k.Zxid); err != nil {
+		if err := f.commit(k.Zxid, k.Data); err != nil {
 			return err
 		}
 		return f.activate(k.Zxid, c, k.Data)
@@ -485,11 +539,18 @@ func (f *learner) broadcast(k *Packet) error {
 			return err
 		}
 		return f.activate(k.Zxid, k.Config, k.Data)
-	case proto.PacketSync:
+	case proto.PacketSync, proto.PacketRevalidate:
+		if k.For != 0 {
+			if p.master != nil {
+				p.master.answer(k)
+			}
+			return nil
+		}
+		if k.Type == proto.PacketRevalidate {
+			p.out.Replies = append(p.out.Replies, k.Packet)
+			return nil
+		}
 		f.syncs = append(f.syncs, heldSync{k.Packet, p.decided})
-		return nil
-	case proto.PacketRevalidate:
-		p.out.Replies = append(p.out.Replies, k.Packet)
 		return nil
 	case proto.PacketUpToDate:
 		return nil
@@ -513,7 +574,7 @@ func (f *learner) logProposal(e Entry) error {
 	}
 	p.proposed(e.Config)
 	// One append for all of a batch.
-	if n := len(p.out.Disk); n > 0 && p.out.Disk[n-1].Append != nil && len(p.marks) > 0 && p.marks[len(p.marks)-1].op == p.ops {
+	if n := len(p.out.Disk); p.logs() && n > 0 && p.out.Disk[n-1].Append != nil && len(p.marks) > 0 && p.marks[len(p.marks)-1].op == p.ops {
 		d := &p.out.Disk[n-1]
 		d.Append = append(d.Append, e)
 		p.marks[len(p.marks)-1].zxid = e.Zxid
@@ -557,7 +618,7 @@ func (f *learner) flush() {
 }
 
 // commit decides the next pending transaction.
-func (f *learner) commit(z proto.Zxid) error {
+func (f *learner) commit(z proto.Zxid, heir []byte) error {
 	p := f.p
 	if z <= p.decided {
 		return nil // of the history
@@ -566,6 +627,9 @@ func (f *learner) commit(z proto.Zxid) error {
 		return fmt.Errorf("the leader committed %s, the last one committed is %s and the last one proposed %s", z, p.decided, p.last)
 	}
 	p.decided = z
+	if p.master != nil {
+		p.master.decided(z, heir)
+	}
 	return nil
 }
 
@@ -606,6 +670,9 @@ func (f *learner) activate(z proto.Zxid, c *quorum.Config, data []byte) error {
 	}
 	if f.state != serving {
 		return fmt.Errorf("the membership has given this server another part")
+	}
+	if p.master != nil {
+		p.master.settle()
 	}
 	p.deliver()
 	p.appoint(heir)

@@ -33,6 +33,16 @@ type Options struct {
 	// Observer is this server's part when the membership does not know it.
 	Observer bool
 
+	// MasterPort is where followers serve observers, and where an observer finds
+	// them; 0: observers learn from the leader.
+	MasterPort int
+	// NoLog: while it observes, this server logs nothing, and begins after a restart
+	// with what it had when it last did.
+	NoLog bool
+	// An observer waits for a random part of LookDelay before it looks for a leader
+	// again, and of DialDelay before it dials the leader, or its masters once more.
+	LookDelay, DialDelay time.Duration
+
 	// Unsafe removes guards one by one, so that the simulator can show that it
 	// would see them missing. Never set in a server.
 	Unsafe Unsafe

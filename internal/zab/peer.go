@@ -53,9 +53,13 @@ type Peer struct {
 	election *election
 	lead     *leader
 	learn    *learner
-	heir     int64 // a leader that hands over votes for this server; 0: nobody
-	next     *vote // the leader that a reconfig has named: there is no election
-	epoch    int64 // agreed with the current leader
+	master   *master // beside learn, of a follower that serves observers
+	masters  masters
+	lookAt   time.Duration // no election begins before
+	volatile bool          // tree and history are past what the disk has: NoLog
+	heir     int64         // a leader that hands over votes for this server; 0: nobody
+	next     *vote         // the leader that a reconfig has named: there is no election
+	epoch    int64         // agreed with the current leader
 }
 
 // mark is what follows when a disk operation is durable.
@@ -118,6 +122,8 @@ func (p *Peer) Step(now time.Duration, ev Event) *Out {
 	case Probed:
 		if p.lead != nil {
 			p.lead.probed(ev)
+		} else if p.master != nil {
+			p.master.probed(ev)
 		}
 	case Propose:
 		if p.lead != nil {
@@ -163,6 +169,9 @@ func (p *Peer) time() {
 	if p.learn != nil {
 		p.learn.tick()
 	}
+	if p.master != nil {
+		p.master.tick()
+	}
 	if p.settling { // a role was left just now
 		p.settle()
 	}
@@ -175,6 +184,12 @@ func (p *Peer) time() {
 	}
 	if p.learn != nil {
 		wake = min(wake, p.learn.wake())
+	}
+	if p.master != nil {
+		wake = min(wake, p.master.wake())
+	}
+	if p.settling && p.lookAt > p.now {
+		wake = min(wake, p.lookAt)
 	}
 	p.out.Wake = wake
 }
@@ -192,7 +207,13 @@ func (p *Peer) look(why string, args ...any) {
 	if p.learn != nil {
 		p.learn.leave()
 	}
-	p.lead, p.learn = nil, nil
+	if p.master != nil {
+		p.master.leave()
+	}
+	if p.role == proto.Observing && p.next == nil {
+		p.lookAt = p.now + p.part(p.opt.LookDelay)
+	}
+	p.lead, p.learn, p.master = nil, nil, nil
 	if p.restoring != nil {
 		p.restoring.then = nil
 	}
@@ -220,6 +241,12 @@ func (p *Peer) settle() {
 	if p.treeDirty {
 		// What was loaded from the old leader is nowhere on disk.
 		p.restore(Restore{Zxid: p.last, Reload: true}, nil)
+		return
+	}
+	if p.volatile && !p.saveVolatile() {
+		return
+	}
+	if p.next == nil && p.now < p.lookAt {
 		return
 	}
 	p.settling = false
@@ -266,7 +293,7 @@ func (p *Peer) wasRestored(ev Restored) {
 	default:
 		p.cut(ev.Zxid)
 		if r.reload {
-			p.treeDirty = false
+			p.treeDirty, p.volatile = false, false
 			p.durable, p.decided, p.applied, p.pending = p.last, p.last, p.last, nil
 		}
 	}
@@ -401,14 +428,16 @@ func (p *Peer) became() {
 	case p.lead != nil:
 		s.Leader = p.sid
 	case p.learn != nil:
-		s.Leader, s.Link, s.SyncVia = p.learn.leader, p.learn.link, p.learn.via
+		s.Leader, s.Link, s.Master, s.SyncVia = p.learn.leader, p.learn.link, p.learn.server, p.learn.via
 	}
 	p.out.Became = s
 }
 
 func (p *Peer) linkUp(ev LinkUp) {
 	switch {
-	case !ev.Dialed && p.lead != nil:
+	case ev.Master && p.master != nil:
+		p.master.linkUp(ev.Link)
+	case !ev.Dialed && !ev.Master && p.lead != nil:
 		p.lead.linkUp(ev.Link)
 	case ev.Dialed && p.learn != nil && p.learn.link == 0:
 		p.learn.linkUp(ev.Link)
@@ -422,10 +451,12 @@ func (p *Peer) linkDown(ev LinkDown) {
 	case p.lead != nil && ev.Link != 0:
 		p.lead.linkDown(ev)
 	case p.learn != nil && p.learn.link == ev.Link:
-		if ev.Link != 0 { // a leader that is gone is not waited for
+		if ev.Link != 0 && p.learn.server == p.learn.leader { // one that is gone is not waited for
 			p.election.reachable(p.learn.leader, false)
 		}
 		p.learn.linkDown(ev)
+	case p.master != nil:
+		p.master.left(ev)
 	}
 }
 
@@ -435,6 +466,8 @@ func (p *Peer) received(ev Received) {
 		p.lead.received(ev)
 	case p.learn != nil && p.learn.link == ev.Link:
 		p.learn.received(ev)
+	case p.master != nil:
+		p.master.received(ev)
 	}
 }
 
@@ -459,7 +492,14 @@ func (p *Peer) append(entries []Entry, then func()) {
 		p.last = entries[i].Zxid
 	}
 	p.pending = append(p.pending, entries...)
-	p.disk(DiskOp{Append: entries}, p.last, then)
+	if p.logs() {
+		p.disk(DiskOp{Append: entries}, p.last, then)
+		return
+	}
+	p.volatile, p.durable = true, p.last
+	if then != nil {
+		then()
+	}
 }
 
 func (p *Peer) disk(op DiskOp, z proto.Zxid, then func()) {
@@ -483,7 +523,7 @@ func (p *Peer) save(ops uint64) {
 		case m.snap:
 			// Whether or not the role goes on: this is what the disk has now.
 			p.last, p.durable, p.decided, p.applied, p.pending = m.zxid, m.zxid, m.zxid, m.zxid, nil
-			p.treeDirty = false
+			p.treeDirty, p.volatile = false, false
 		case m.zxid != 0:
 			p.durable = min(m.zxid, p.last)
 		}
