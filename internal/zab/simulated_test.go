@@ -149,11 +149,11 @@ func TestLeaderGivesWayToALaterEpoch(t *testing.T) {
 	}
 }
 
-// A membership that is part of the history may have no vote for the leader who
-// brings it.
-func TestLeaderWithoutAVoteGivesUp(t *testing.T) {
-	next := threeMembers(1<<32|9, 2)
-	b := newBench(t, Options{Reconfig: true}, State{Sid: 2, Committed: threeMembers(1 << 32), Seen: next})
+// reigning is a leader, sid 2, that followers 1 and 3 have elected and follow on
+// links of their numbers, in epoch 1.
+func reigning(t *testing.T, committed, seen *quorum.Config) *bench {
+	t.Helper()
+	b := newBench(t, Options{Reconfig: true}, State{Sid: 2, Committed: committed, Seen: seen})
 	for _, id := range []int64{1, 3} {
 		b.step(Notified{From: id, Note: proto.Notification{State: proto.Looking, Leader: 2, ElectionEpoch: 1, Version: 2}})
 	}
@@ -172,6 +172,13 @@ func TestLeaderWithoutAVoteGivesUp(t *testing.T) {
 	if b.status.Role != proto.Leading || b.status.Stage != Broadcast {
 		t.Fatalf("does not lead: %+v", b.status)
 	}
+	return b
+}
+
+// A membership that is part of the history may have no vote for the leader who
+// brings it.
+func TestLeaderWithoutAVoteGivesUp(t *testing.T) {
+	b := reigning(t, threeMembers(1<<32), threeMembers(1<<32|9, 2))
 	for range 4 {
 		b.now += 500 * time.Millisecond
 		b.step(Tick{})
@@ -206,5 +213,22 @@ func TestDeadProposalOfAMembershipIsForgotten(t *testing.T) {
 				t.Errorf("seen %v, %+v", b.p.seen, b.status)
 			}
 		})
+	}
+}
+
+// A learner that comes while a reconfig is not decided must not take it for
+// committed: it may never be.
+func TestPendingMembershipIsNotHandedOnAsCommitted(t *testing.T) {
+	b := reigning(t, threeMembers(1<<32), nil)
+	b.manual = true
+	z := proto.NewZxid(1, 1)
+	b.step(Propose{[]Entry{{Zxid: z, Data: []byte("reconfig"), Config: threeMembers(int64(z), 3)}}})
+	b.step(LinkUp{Link: 9})
+	b.step(Received{Link: 9, Packets: []Packet{info(4, 1)}})
+	b.step(Received{Link: 9, Packets: []Packet{withZxid(proto.PacketAckEpoch, 0, 0, 0xff, 0xff, 0xff, 0xff)}})
+	for _, k := range b.take(9) {
+		if k.Type == proto.PacketNewLeader && k.Config.Version != 1<<32 {
+			t.Errorf("NEWLEADER carries version %x, committed is %x", k.Config.Version, int64(1<<32))
+		}
 	}
 }

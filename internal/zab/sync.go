@@ -109,8 +109,11 @@ func (r *roster) execute(f *learnerLink, h History, plan SyncPlan) {
 			sent, open = e.Zxid, true
 		}
 	}
+	// A learner takes what NEWLEADER carries for committed when it is told
+	// UPTODATE. Before this leader serves that is what a quorum acknowledges; a
+	// reconfig of its own reign is a proposal like others, and may come to nothing.
 	c := p.committed
-	if p.seen != nil {
+	if p.seen != nil && p.stage != Broadcast {
 		c = p.seen
 	}
 	k := packet(proto.PacketNewLeader, epochZxid(p.epoch))
