@@ -73,7 +73,9 @@ func (r *run) newSetup() setup {
 		Window: pick(1, 2, 5, 500), ForceSnap: r.chance(0.1), DiskSync: r.chance(0.6),
 	}
 	if r.chance(0.3) {
-		s.options.CounterMax = uint32(pick(20, 60, 200))
+		// An epoch must outlast the election of its leader many times over.
+		perTick := s.clients * int(s.tick/(s.think/2))
+		s.options.CounterMax = uint32(max(pick(20, 60, 200), 30*perTick))
 	}
 	if r.chance(0.3) && !s.weighted {
 		s.options.Reconfig = true
