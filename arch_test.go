@@ -63,6 +63,8 @@ var pure = []string{"internal/quorum", "internal/zab"}
 // mayStart lists every function that starts a goroutine, with what it is for.
 // docs/architecture.md says who ends each.
 var mayStart = map[string]string{
+	"cmd/paddock askWord": "an end of the context ends the wait for an answer",
+
 	"internal/conn Server.accept": "the reader of a connection",
 	"internal/conn conn.Flush":    "the rest of a write that the socket did not take at once",
 	"internal/conn conn.Hangup":   "the last bytes of a connection that is let go",

@@ -52,7 +52,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serverCommand(), cliCommand(), versionCommand())
+	cmd.AddCommand(serverCommand(), cliCommand(), handOverCommand(), versionCommand())
 	return cmd
 }
 

@@ -13,6 +13,7 @@
 package admin
 
 import (
+	"context"
 	"net"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,9 @@ type Source struct {
 	FsyncTime func() time.Duration
 	// Ensemble is this server's part in its ensemble; nil for a server alone.
 	Ensemble func() ensemble.Health
+	// HandOver has this server, as leader, make room for another; nil for a server
+	// alone.
+	HandOver func(ctx context.Context) (ensemble.Handed, error)
 	// ClientAddr is where the client port listens, for a port that the system
 	// chose; nil before it does.
 	ClientAddr func() net.Addr
@@ -70,15 +74,19 @@ type command struct {
 	run func(*Admin) answer // nil: a word of the protocol that is not served yet
 	// always: it is answered while there is no leader, too
 	always bool
+	// named: it changes something, so the whitelist has to name it; a star does
+	// not count
+	named bool
 }
 
 // commands are the four-letter words, all that a server may be asked
-// (client-protocol.md section 1.4).
+// (client-protocol.md section 1.4), and one of our own, hand.
 var commands = map[string]command{
 	"conf": {run: (*Admin).settings},
 	"cons": {run: (*Admin).connectionList},
 	"dump": {run: (*Admin).dump},
 	"envi": {run: (*Admin).environment, always: true},
+	"hand": {run: (*Admin).handOver, always: true, named: true},
 	"isro": {run: (*Admin).writable, always: true},
 	"mntr": {run: (*Admin).monitor},
 	"ruok": {run: func(*Admin) answer { return word("imok") }, always: true},
@@ -104,7 +112,7 @@ func (a *Admin) FourLetter(name string) []byte {
 	switch {
 	case !ok:
 		return nil
-	case !a.allows(name):
+	case !a.allows(name, cmd.named):
 		return []byte(name + " is not executed because it is not in the whitelist.\n")
 	case cmd.run == nil:
 		return []byte(name + " is not supported by this server yet.\n")
@@ -114,7 +122,10 @@ func (a *Admin) FourLetter(name string) []byte {
 	return cmd.run(a).appendText(nil)
 }
 
-func (a *Admin) allows(name string) bool {
+func (a *Admin) allows(name string, named bool) bool {
+	if named {
+		return a.src.Config.FourLetterWords.Words[name]
+	}
 	return a.src.Config.FourLetterWords.Allows(name) || name == "isro" && a.src.Config.ReadOnlyMode
 }
 

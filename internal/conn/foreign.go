@@ -26,6 +26,7 @@ func foreign(b []byte) string {
 var fourLetter = map[string]bool{
 	"conf": true, "cons": true, "crst": true, "dirs": true, "dump": true, "envi": true, "gtmk": true, "ruok": true, "stmk": true,
 	"srst": true, "srvr": true, "stat": true, "wchc": true, "wchp": true, "wchs": true, "mntr": true, "isro": true, "hash": true,
+	"hand":             true, // paddock's own
 	"\xff\xf4\xff\xfd": true, // telnet's interrupt
 }
 

@@ -34,7 +34,6 @@ import (
 	"paddock/internal/storage"
 	"paddock/internal/tree"
 	"paddock/internal/zab"
-	"paddock/proto"
 )
 
 // Options of a Driver.
@@ -78,6 +77,7 @@ type Options struct {
 // stepper is zab.Peer, or a test's script.
 type stepper interface {
 	Step(now time.Duration, ev zab.Event) *zab.Out
+	Heard() time.Duration
 }
 
 // Driver runs one server of an ensemble. Use Start.
@@ -110,7 +110,7 @@ type Driver struct {
 	status     zab.Status
 	listening  bool
 	listenAt   time.Duration // when to try to listen again; 0: not at all
-	dismissAt  time.Duration // when the clients are let go unless this server serves; 0: not at all
+	letGoAt    time.Duration // when to look for clients that are not to be kept longer
 	readOnlyAt time.Duration // when to serve reads without a leader; 0: not at all
 	readOnly   bool          // that is so
 	restoring  bool          // tree and log are being brought to another state
@@ -136,7 +136,6 @@ func start(ctx context.Context, opt Options, peer stepper) (*Driver, error) {
 	d.stop, d.cancel = context.WithCancel(context.Background())
 	d.view.init(opt.State.Committed, opt.State.Seen)
 	d.readOnlyAt = opt.ReadOnlyAfter
-	d.dismissAt = d.patience()
 	d.disk = &disk{store: opt.Store, keeper: opt.Keeper, flush: opt.Flush, budget: d.budget,
 		saved: d.saved, fail: d.fail}
 	d.disk.start()
@@ -189,21 +188,6 @@ func (d *Driver) fail(err error) {
 		d.cancel()
 		d.opt.OnFatal(err)
 	}
-}
-
-// HandOver asks a leader to make a follower the next one, and returns when this
-// server follows that one, or ctx ends: then requests that it had not proposed
-// are on their way to the next leader. On any other server, or without a follower
-// that could lead, it does nothing.
-func (d *Driver) HandOver(ctx context.Context) error {
-	if h := d.Health(); !h.Serving || h.Mode != "leader" || h.SyncedFollowers == 0 {
-		return nil
-	}
-	d.mail.post(zab.HandOver{})
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(d.stop, cancel)()
-	return d.view.await(ctx, func(s zab.Status) bool { return s.Role != proto.Leading && s.Stage == zab.Broadcast })
 }
 
 // Close leaves the ensemble: connections end, what was to be written is written.

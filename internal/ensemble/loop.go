@@ -169,16 +169,13 @@ func (d *Driver) chores(wake time.Duration) time.Duration {
 			wake = min(wake, d.listenAt)
 		}
 	}
-	if d.dismissAt != 0 {
-		if now >= d.dismissAt {
-			d.dismiss()
-		} else {
-			wake = min(wake, d.dismissAt)
-		}
+	if now >= d.letGoAt {
+		d.letGoAt = d.letGo(now)
 	}
+	wake = min(wake, d.letGoAt)
 	if d.readOnlyAt != 0 && !d.restoring {
 		if now >= d.readOnlyAt {
-			d.readOnlyAt, d.readOnly, d.dismissAt = 0, true, 0
+			d.readOnlyAt, d.readOnly = 0, true
 			d.view.setReadOnly(true)
 			d.opt.Pipeline.ReadOnly()
 			d.log.Warn("no leader is in sight: clients that accept it are served reads")

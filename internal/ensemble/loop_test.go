@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -55,6 +56,9 @@ func (s *scripted) Step(now time.Duration, ev zab.Event) *zab.Out {
 	out.Wake = now + 10*time.Millisecond
 	return out
 }
+
+// Heard is as with a leader that never falls silent.
+func (s *scripted) Heard() time.Duration { return time.Duration(math.MaxInt64 / 2) }
 
 // then adds an answer to the next event of type E for which ok, if not nil, holds.
 func then[E zab.Event](s *scripted, ok func(E) bool, out zab.Out) {

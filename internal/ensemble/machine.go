@@ -32,7 +32,6 @@ func (d *Driver) became(s zab.Status) {
 	if was.Stage == zab.Broadcast && !(serves && same) {
 		d.opt.Pipeline.Pause()
 		d.uplink.Store(0)
-		d.dismissAt = d.now() + d.patience()
 	}
 	if d.readOnly && s.Role != proto.Looking {
 		d.readOnly = false
@@ -52,7 +51,6 @@ func (d *Driver) became(s zab.Status) {
 
 // serve begins a reign, this server's own or that of another.
 func (d *Driver) serve(s zab.Status) {
-	d.dismissAt = 0
 	d.showMembership()
 	epoch := proto.Zxid(s.Epoch << 32)
 	if s.Role == proto.Leading {
@@ -79,31 +77,13 @@ func (d *Driver) listen() {
 	d.listening = true
 }
 
-// patience is how long clients are kept while there is no leader: their own
-// library looks for another server when it has heard nothing for two thirds of
-// its session's timeout, and by then this one should say so.
-func (d *Driver) patience() time.Duration {
-	least := int32(0)
-	d.opt.Pipeline.EachClient(func(c *pipeline.Client) {
-		if t := c.TimeoutMs(); t > 0 && (least == 0 || t < least) {
-			least = t
-		}
-	})
-	if least == 0 {
-		return d.opt.Zab.Tick * 4 / 3 // two thirds of the shortest timeout there is by default
+// letGo looks for clients that this server should not keep any longer, and says
+// when to look again.
+func (d *Driver) letGo(now time.Duration) time.Duration {
+	if d.restoring { // the pipeline is being filled
+		return now + d.opt.Zab.Tick/4
 	}
-	return time.Duration(least) * time.Millisecond * 2 / 3
-}
-
-// dismiss lets the clients go, handshakes that wait included: this server has not
-// found its way back in time. Those who come later are held as long again.
-func (d *Driver) dismiss() {
-	if d.restoring {
-		d.dismissAt = d.now() + d.opt.Zab.Tick/4 // the pipeline is being filled
-		return
-	}
-	d.opt.Pipeline.Dismiss("this server has no leader")
-	d.dismissAt = d.now() + d.patience()
+	return now + d.opt.Pipeline.LetGo(now-d.peer.Heard())
 }
 
 // adopt takes over memberships.

@@ -55,6 +55,7 @@ type Client struct {
 
 	received atomic.Int64 // frames
 	touched  atomic.Bool  // heard of since the last Touches
+	reported atomic.Int64 // when the leader was last told of it, on the pipeline's clock; 0: as long as this server led
 	revoked  atomic.Bool  // the session has ended or moved to another connection
 	dead     atomic.Bool  // no reply is wanted any more
 	waiting  atomic.Int32 // requests in the queue below

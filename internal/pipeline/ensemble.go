@@ -10,7 +10,7 @@ import (
 // A member of an ensemble serves in turns as leader, as learner and, while an
 // election runs, not at all. Its driver says which: StartEnsemble, Pause, Lead,
 // Learn, ReadOnly, Restore, CommitEntries, Remote, RevalidateRemote,
-// Revalidated, Synced, Passed, BarrierFailed and Dismiss are all called by one
+// Revalidated, Synced, Passed, BarrierFailed and LetGo are all called by one
 // goroutine, which holds no lock that a Leadership or an Uplink takes. Restore
 // may be left to another, while none of StartEnsemble, Lead, Learn, ReadOnly and
 // CommitEntries is called. Touches, TouchRemote and LastProposed may be called by
@@ -144,6 +144,11 @@ func (p *Pipeline) pause() {
 	if !p.is(looking) {
 		p.prep.shut = false
 	}
+	if p.is(leading) {
+		for _, c := range p.roll() {
+			c.reported.Store(0) // it was heard of here
+		}
+	}
 	p.role.Store(looking)
 	p.reign.Add(1)
 	p.repl, p.prep.lead, p.prep.up = nil, nil, nil
@@ -219,21 +224,17 @@ func (p *Pipeline) Learn(up Uplink, epoch proto.Zxid) {
 	p.goOn(held)
 }
 
-// Dismiss hangs up on every client, past its handshake or not, and drops what
-// they wait for; why is for the log. If an election is on, handshakes are refused
-// from here to its end: it takes longer than clients should wait.
-func (p *Pipeline) Dismiss(why string) {
-	p.prep.mu.Lock()
-	defer p.prep.mu.Unlock()
-	p.prep.shut = p.is(looking)
-	p.dismiss(why)
-}
-
-// dismiss is Dismiss with prep.mu held.
+// dismiss hangs up on every client, past its handshake or not, and drops what
+// they wait for; why is for the log. prep.mu is held.
 func (p *Pipeline) dismiss(why string) {
 	for _, c := range p.roll() {
 		p.drop(c, why)
 	}
+	p.turnAway(why)
+}
+
+// turnAway refuses the handshakes that wait; prep.mu is held.
+func (p *Pipeline) turnAway(why string) {
 	for _, h := range p.prep.held {
 		h.c.refuse(why)
 	}

@@ -718,6 +718,14 @@ func TestReadOnly(t *testing.T) {
 	e.same()
 }
 
+// dismissAll lets everybody go, as at the end or after too long without a leader.
+func dismissAll(p *Pipeline) {
+	p.prep.mu.Lock()
+	defer p.prep.mu.Unlock()
+	p.prep.shut = p.is(looking)
+	p.dismiss("no more")
+}
+
 // TestDismissEverywhere: nothing is left behind, whatever the role.
 func TestDismissEverywhere(t *testing.T) {
 	for _, role := range []string{"leader", "follower", "looking"} {
@@ -739,7 +747,7 @@ func TestDismissEverywhere(t *testing.T) {
 				e.fall(len(e.log))
 				calls = append(calls, s.call(proto.ConnectRequest{}))
 			}
-			s.p.Dismiss("no more")
+			dismissAll(s.p)
 			for i, c := range calls {
 				if !c.isHung() || i > 0 && c.greeted {
 					t.Errorf("client %d is kept", i)
@@ -861,7 +869,7 @@ func TestNothingAfterADrop(t *testing.T) {
 		w.send(mk("/a", 0))
 		w.c.Begin(&w.burst)
 		w.c.Serve(&w.burst, frameOf(2, proto.OpCreate, mk("/b", 0).rec))
-		s.p.Dismiss("no more")
+		dismissAll(s.p)
 		before, sent := len(e.log), len(s.up)
 		w.c.End(&w.burst)
 		if len(e.log) != before || len(s.up) != sent {

@@ -104,6 +104,9 @@ func (c *Client) welcome(s *session.Session) {
 		old.link.Hangup("")
 	}
 	c.session = s
+	if p.is(learning) {
+		c.reported.Store(p.nowNs())
+	}
 	passwd := session.Password(s.ID())
 	c.out.appendFrame(&proto.ConnectResponse{TimeOut: c.timeoutMs, SessionID: s.ID(), Passwd: passwd[:], OldClient: c.oldClient, ReadOnly: c.readOnly})
 	p.enlist(c)

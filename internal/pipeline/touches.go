@@ -13,9 +13,11 @@ type Touch struct {
 func (p *Pipeline) Touches() []Touch {
 	p.clientsMu.Lock()
 	defer p.clientsMu.Unlock()
+	now := p.nowNs()
 	var list []Touch
 	for c := range p.clients {
 		if c.touched.Swap(false) {
+			c.reported.Store(now)
 			list = append(list, Touch{c.session.ID(), c.timeoutMs})
 			delete(p.parted, c.session.ID())
 		}

@@ -6,6 +6,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -163,6 +164,7 @@ func (s *Server) words() *admin.Admin {
 	}
 	if s.driver != nil {
 		src.Ensemble = s.driver.Health
+		src.HandOver = s.driver.HandOver
 	}
 	return admin.New(src)
 }
@@ -234,8 +236,12 @@ func (s *Server) handOver(ctx context.Context) {
 	const enough = 3 * time.Second // an election takes a tenth of it
 	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
-	if err := s.driver.HandOver(ctx); err != nil {
-		s.log.Warn("no other server could take over the lead in time", "err", err)
+	switch h, err := s.driver.HandOver(ctx); {
+	case err == nil:
+		s.log.Info("handed over", "leader", h.Leader, "epoch", h.Epoch, "took", h.Took.Round(100*time.Microsecond))
+	case errors.Is(err, ensemble.ErrNotLeader) || errors.Is(err, ensemble.ErrNoLeader):
+	default:
+		s.log.Warn("the lead is not handed over: another server has to find out that it is gone", "err", err)
 	}
 }
 

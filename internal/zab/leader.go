@@ -4,6 +4,7 @@ package zab
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"paddock/internal/quorum"
@@ -69,6 +70,19 @@ func (l *leader) start() {
 		l.p.window.add(e)
 	}
 	l.checkInfos()
+}
+
+// lastHeard is the latest time at which a quorum had been heard of.
+func (l *leader) lastHeard() (at time.Duration) {
+	for _, f := range l.learners {
+		if t := f.heard; t > at && l.quorums(func(g *learnerLink) bool { return g.stage >= hasAcked && g.heard >= t }) {
+			at = t
+		}
+	}
+	if at == 0 && l.quorums(func(*learnerLink) bool { return false }) {
+		return l.p.now // it needs nobody else
+	}
+	return at
 }
 
 // leave closes all links.
@@ -401,11 +415,24 @@ func (l *leader) passBarriers() {
 }
 
 // handOver ends the reign in favour of the most advanced follower: this server
-// votes for it, so that all that are left agree at once.
+// votes for it, so that all that are left agree at once. Without one there is
+// nobody to make room for, and the reign goes on.
 func (l *leader) handOver() {
+	if !l.serving || !l.hasHeir() {
+		l.p.line(true, "the lead is not handed over: no other server could take it")
+		return
+	}
 	l.leaving = true
 	l.tryLeave()
 }
+
+// mayLead tells whether a follower could be elected as things stand.
+func (l *leader) mayLead(f *learnerLink) bool {
+	c := l.p.committed
+	return f.stage == isServed && !f.observer && c.IsVoter(f.sid) && c.Weight(f.sid) != 0
+}
+
+func (l *leader) hasHeir() bool { return slices.ContainsFunc(l.learners, l.mayLead) }
 
 // tryLeave goes once everything proposed is committed, and a follower has it.
 func (l *leader) tryLeave() {
@@ -414,7 +441,7 @@ func (l *leader) tryLeave() {
 	}
 	var heir *learnerLink
 	for _, f := range l.learners {
-		if f.stage != isServed || f.observer || !l.p.committed.IsVoter(f.sid) || l.p.committed.Weight(f.sid) == 0 || f.tracks > f.acked {
+		if !l.mayLead(f) || f.tracks > f.acked {
 			continue
 		}
 		if heir == nil || f.sid > heir.sid {
@@ -426,7 +453,12 @@ func (l *leader) tryLeave() {
 		return
 	}
 	if heir == nil {
-		return // the tick comes again; without followers nobody can take over
+		if !l.hasHeir() {
+			// The last has gone meanwhile. What came since was not proposed, so this
+			// reign cannot go on; the next may be this server's too.
+			l.p.look("no server is left to hand over to")
+		}
+		return // the tick comes again
 	}
 	l.p.heir = heir.sid
 	l.p.line(false, "handing over", "to", heir.sid)

@@ -60,6 +60,7 @@ type Peer struct {
 	heir     int64         // a leader that hands over votes for this server; 0: nobody
 	next     *vote         // the leader that a reconfig has named: there is no election
 	epoch    int64         // agreed with the current leader
+	heard    time.Duration // see Heard: in the last role that served
 }
 
 // mark is what follows when a disk operation is durable.
@@ -142,6 +143,20 @@ func (p *Peer) Step(now time.Duration, ev Event) *Out {
 	return &p.out
 }
 
+// Heard is when this server last knew what its leader knows: a learner heard of
+// its leader then, a leader of a quorum. While it serves nobody it is the end
+// of the time when it did; 0 is its start.
+func (p *Peer) Heard() time.Duration {
+	switch {
+	case p.stage != Broadcast:
+	case p.learn != nil && p.learn.state == serving:
+		return max(p.heard, p.learn.heard)
+	case p.lead != nil && p.lead.serving:
+		return max(p.heard, p.lead.lastHeard())
+	}
+	return p.heard
+}
+
 // begin clears the output of the step before. What was handed out in it is the
 // driver's: only the outermost slices are used again.
 func (p *Peer) begin() {
@@ -200,6 +215,7 @@ func (p *Peer) look(why string, args ...any) {
 	if p.role == proto.Looking {
 		return
 	}
+	p.heard = p.Heard()
 	p.line(why != "handing over", "looking for a leader", append([]any{"because", why}, args...)...)
 	if p.lead != nil {
 		p.lead.leave()
