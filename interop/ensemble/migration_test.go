@@ -11,7 +11,7 @@ import (
 
 // Three of Apache's servers under load become three of paddock and then Apache's
 // again, one at a time, each on the data directory of the one before. No write
-// is lost, no session ends, and the digests agree all the way.
+// is lost, no session ends, and trees and digests agree after each step.
 func TestMigration(t *testing.T) {
 	c := newCluster(t, "AAA", "")
 	c.flags += " -Dzookeeper.commitLogCount=50000"
@@ -25,28 +25,22 @@ func TestMigration(t *testing.T) {
 			was := s.mode()
 			cr.gap.lap()
 			// An orderly stop first; on the way back what a crash leaves.
-			if sig := []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}[round]; true {
-				s.end(sig)
-			}
+			s.end([]syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}[round])
 			cr.more(20)
 			s.start(k)
 			c.await()
 			cr.more(100)
 			gap := cr.gap.lap()
 			worst = max(worst, gap)
-			n := c.sameDigests()
-			t.Logf("%s %d became %v: no write was acknowledged for %v; %d digests compared", was, s.id, k, gap.Round(time.Millisecond), n)
+			t.Logf("%s %d became %v: no write was acknowledged for %v", was, s.id, k, gap.Round(time.Millisecond))
+			cr.verify()
 			c.noMismatch()
-		}
-		cr.halt()
-		cr.verify()
-		if k == paddock { // the last one leads on what the others wrote; start over on all of it
 			cr.start()
-			cr.more(300)
 		}
+		cr.more(300)
 	}
+	cr.verify()
 	cr.close()
-	t.Logf("longest gap between acknowledged writes: %v", worst.Round(time.Millisecond))
 	fmt.Printf("migration: longest gap between acknowledged writes %d ms\n", worst.Milliseconds())
 }
 
