@@ -232,3 +232,42 @@ func TestPendingMembershipIsNotHandedOnAsCommitted(t *testing.T) {
 		}
 	}
 }
+
+// A leader whose window is empty, after a reload, sends its log to the end: the
+// last transaction has no other place to come from.
+func TestLogIsSentToItsEndWhereNothingIsKept(t *testing.T) {
+	last := proto.NewZxid(6, 10)
+	b := newBench(t, Options{}, State{Sid: 2, AcceptedEpoch: 6, CurrentEpoch: 6, LastZxid: last, Committed: threeMembers(0)})
+	for _, id := range []int64{1, 3} {
+		b.step(Notified{From: id, Note: proto.Notification{State: proto.Looking, Leader: 2, Zxid: last, ElectionEpoch: 1, PeerEpoch: 6, Version: 2}})
+	}
+	b.now += 300 * time.Millisecond
+	b.step(Tick{})
+	b.step(LinkUp{Link: 1})
+	b.step(LinkUp{Link: 3})
+	b.step(Received{Link: 1, Packets: []Packet{info(1, 6)}})
+	b.step(Received{Link: 3, Packets: []Packet{info(3, 5)}})
+	b.step(Received{Link: 1, Packets: []Packet{withZxid(proto.PacketAckEpoch, 6, 10, 0, 0, 0, 6)}})
+	behind := proto.NewZxid(5, 14)
+	out := b.p.Step(b.now, Received{Link: 3, Packets: []Packet{packet(proto.PacketAckEpoch, behind)}})
+	if len(out.Probe) != 0 {
+		t.Fatal("an ACKEPOCH without data was taken")
+	}
+	b.step(LinkUp{Link: 4})
+	b.step(Received{Link: 4, Packets: []Packet{info(3, 5)}})
+	out = b.p.Step(b.now, Received{Link: 4, Packets: []Packet{withZxid(proto.PacketAckEpoch, 5, 14, 0, 0, 0, 5)}})
+	if len(out.Probe) != 1 {
+		t.Fatalf("the log was not asked: %+v", out)
+	}
+	b.take(4)
+	b.step(Probed{Link: 4, Usable: true, Prev: behind, Next: proto.NewZxid(6, 1)})
+	for _, k := range b.take(4) {
+		if k.Body.Log {
+			if k.Body.After != behind || k.Body.UpTo < last {
+				t.Errorf("the log is sent after %s up to %s, its end is %s", short(k.Body.After), short(k.Body.UpTo), short(last))
+			}
+			return
+		}
+	}
+	t.Error("no part of the log was sent")
+}

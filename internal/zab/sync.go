@@ -86,8 +86,11 @@ func (r *roster) execute(f *learnerLink, h History, plan SyncPlan) {
 		// The tree may be ahead of this by the time it is sent; it is never behind.
 		from = p.applied
 	case plan.Log:
-		packets = append(packets, Packet{Body: Body{Log: true, After: plan.After, UpTo: h.Min - 1}})
 		from = h.Min - 1
+		if h.Around(h.Min) != h.Min { // nothing is kept, not even the last
+			from = h.Max
+		}
+		packets = append(packets, Packet{Body: Body{Log: true, After: plan.After, UpTo: from}})
 	}
 	sent, open := from, false
 	both := func(e Entry) {
