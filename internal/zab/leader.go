@@ -47,6 +47,8 @@ type leader struct {
 
 	round    uint64 // of pings
 	barriers []barrier
+
+	follows map[int64]int64 // whom others say they follow, while nobody follows this server
 }
 
 // barrier waits until zxid is committed and a quorum has answered a ping of

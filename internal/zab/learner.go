@@ -269,9 +269,9 @@ func (f *learner) first(k *Packet) error {
 		}
 		volatile := p.volatile
 		p.restore(Restore{Zxid: z, Reload: reload}, func(Restored) {
-			if volatile {
-				// The disk has less than the leader thinks.
-				p.look("the tree is as old again as what was logged", "zxid", p.last)
+			if volatile || p.last != z {
+				// The disk has less than the leader thinks, which sends what comes after z.
+				p.look("the log has less than it was to be cut to", "zxid", p.last, "cut to", z)
 				return
 			}
 			f.resume()

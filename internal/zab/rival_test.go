@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package zab
+
+import (
+	"testing"
+	"time"
+
+	"paddock/internal/quorum"
+	"paddock/proto"
+)
+
+func threeVoters() *quorum.Config {
+	c := &quorum.Config{}
+	for id := int64(1); id <= 3; id++ {
+		c.Members = append(c.Members, quorum.Member{ID: id, Addrs: []quorum.Addr{{Host: "127.0.0.1", QuorumPort: int(1000 + id), ElectionPort: int(2000 + id)}}})
+	}
+	return c
+}
+
+// TestStaleVotesElectNobodyForLong: a wiped server that comes back is elected by
+// what others said in an election that is over, and hears a moment later that
+// they have a leader.
+func TestStaleVotesElectNobodyForLong(t *testing.T) {
+	b := newBench(t, Options{}, State{Sid: 2, Committed: threeVoters()})
+	b.step(Notified{From: 1, Note: proto.Notification{State: proto.Looking, Leader: 2, ElectionEpoch: 1, Version: 2}})
+	b.now += 300 * time.Millisecond
+	b.step(Tick{})
+	if b.status.Role != proto.Leading {
+		t.Fatalf("stale votes do not elect: %+v", b.status)
+	}
+	b.step(Notified{From: 1, Note: proto.Notification{State: proto.Following, Leader: 3, ElectionEpoch: 4, PeerEpoch: 3, Version: 2}})
+	if b.status.Role != proto.Leading {
+		t.Fatalf("one follower of another is no quorum: %+v", b.status)
+	}
+	b.step(Notified{From: 3, Note: proto.Notification{State: proto.Leading, Leader: 3, ElectionEpoch: 4, PeerEpoch: 3, Version: 2}})
+	if b.status.Role != proto.Looking {
+		t.Fatalf("still %+v, though 1 and 3 have a leader", b.status)
+	}
+	b.elect(3, 3)
+}
+
+// TestRivalsOfThePastAreNoRivals: what servers followed in an earlier epoch does
+// not unseat a leader that is about to begin a new one.
+func TestRivalsOfThePastAreNoRivals(t *testing.T) {
+	b := newBench(t, Options{}, State{Sid: 2, AcceptedEpoch: 4, CurrentEpoch: 4, Committed: threeVoters()})
+	b.step(Notified{From: 1, Note: proto.Notification{State: proto.Looking, Leader: 2, ElectionEpoch: 1, PeerEpoch: 4, Version: 2}})
+	b.now += 300 * time.Millisecond
+	b.step(Tick{})
+	for id, state := range map[int64]proto.PeerState{1: proto.Following, 3: proto.Leading} {
+		b.step(Notified{From: id, Note: proto.Notification{State: state, Leader: 3, ElectionEpoch: 4, PeerEpoch: 3, Version: 2}})
+	}
+	if b.status.Role != proto.Leading {
+		t.Fatalf("gave way to the past: %+v", b.status)
+	}
+}
+
+// TestTruncToWhatWasNeverLogged: the log has less than the leader thinks, so the
+// learner says again where it stands.
+func TestTruncToWhatWasNeverLogged(t *testing.T) {
+	b := newBench(t, Options{}, State{Sid: 1, AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: proto.NewZxid(1, 9), Committed: threeVoters()})
+	at := proto.NewZxid(1, 3)
+	b.restored = &at
+	b.elect(3, 2)
+	b.step(LinkUp{Link: 7, Dialed: true})
+	b.step(Received{Link: 7, Packets: []Packet{{Packet: proto.Packet{Type: proto.PacketLeaderInfo, Zxid: epochZxid(2), Data: []byte{0, 1, 0, 0}}}}})
+	b.step(Received{Link: 7, Packets: []Packet{packet(proto.PacketTrunc, proto.NewZxid(1, 5))}})
+	if b.status.Role != proto.Looking {
+		t.Fatalf("goes on with 1:3 where 1:5 was meant: %+v", b.status)
+	}
+	b.take(7)
+	b.elect(3, 2)
+	b.step(LinkUp{Link: 8, Dialed: true})
+	b.step(Received{Link: 8, Packets: []Packet{{Packet: proto.Packet{Type: proto.PacketLeaderInfo, Zxid: epochZxid(2), Data: []byte{0, 1, 0, 0}}}}})
+	for _, k := range b.take(8) {
+		if k.Type == proto.PacketAckEpoch && k.Zxid != proto.NewZxid(1, 3) {
+			t.Errorf("says it is at %s", short(k.Zxid))
+		}
+	}
+}
