@@ -88,7 +88,7 @@ func (r *roster) execute(f *learnerLink, h History, plan SyncPlan) {
 	case plan.Log:
 		from = h.Min - 1
 		if h.Around(h.Min) != h.Min { // nothing is kept, not even the last
-			from = h.Max
+			from = min(h.Max, p.applied) // the first may stand for a reign without transactions
 		}
 		packets = append(packets, Packet{Body: Body{Log: true, After: plan.After, UpTo: from}})
 	}
