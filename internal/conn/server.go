@@ -37,10 +37,11 @@ type Options struct {
 // Server is one client port. Use Listen.
 type Server struct {
 	opt      Options
-	ln       net.Listener
 	stopping chan struct{}
 
 	mu       sync.Mutex
+	ln       net.Listener
+	ended    bool // the port is closed for good
 	conns    map[*conn]struct{}
 	perIP    map[string]int
 	rejected int64
@@ -55,7 +56,26 @@ func New(ln net.Listener, opt Options) *Server {
 }
 
 // Addr is where clients connect.
-func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+func (s *Server) Addr() net.Addr { return s.listener().Addr() }
+
+func (s *Server) listener() net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ln
+}
+
+// Move has clients connect to ln from now on. Connections that there are stay.
+func (s *Server) Move(ln net.Listener) {
+	s.mu.Lock()
+	old := s.ln
+	if s.ended {
+		old = ln
+	} else {
+		s.ln = ln
+	}
+	s.mu.Unlock()
+	old.Close()
+}
 
 // Open is the number of connections, those without a session included.
 func (s *Server) Open() int {
@@ -86,11 +106,17 @@ func (s *Server) Rejected() int64 {
 
 // Serve accepts connections until Close.
 func (s *Server) Serve() {
+	ln := s.listener()
 	for wait := time.Millisecond; ; {
-		nc, err := s.ln.Accept()
+		nc, err := ln.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
-				return
+				next := s.listener()
+				if next == ln {
+					return
+				}
+				ln = next
+				continue
 			}
 			// Out of descriptors, most likely: those who are here come first.
 			s.quiet.say(s.opt.Logger, slog.LevelError, "a connection could not be accepted", "err", err)
@@ -167,12 +193,18 @@ func (s *Server) complain(c *conn, why string) {
 }
 
 // StopAccepting closes the port; connections go on.
-func (s *Server) StopAccepting() { s.ln.Close() }
+func (s *Server) StopAccepting() {
+	s.mu.Lock()
+	s.ended = true
+	ln := s.ln
+	s.mu.Unlock()
+	ln.Close()
+}
 
 // Close closes the port and every connection, once what is queued for it is
 // written or ctx ends.
 func (s *Server) Close(ctx context.Context) {
-	s.ln.Close()
+	s.StopAccepting()
 	s.mu.Lock()
 	select {
 	case <-s.stopping:

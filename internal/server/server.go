@@ -33,6 +33,10 @@ const Version = "0.1.0"
 type Options struct {
 	Logger *slog.Logger // nil: silent
 	FS     vfs.FS       // nil: the operating system's
+
+	// counterMax is the last counter of an epoch, which tests make small; 0: as the
+	// protocol has it.
+	counterMax uint32
 }
 
 // Server is a server that serves. Use New.
@@ -48,6 +52,7 @@ type Server struct {
 	single *replica.Single  // nil in an ensemble
 	driver *ensemble.Driver // nil for a server alone
 	port   *conn.Server     // nil when the configuration names no client port
+	wired  chan struct{}    // closed when all of the above are set
 	fatal  chan error
 	unlock func()
 	closed sync.Once
@@ -76,7 +81,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 			return nil, fmt.Errorf("client port: %w", err)
 		}
 	}
-	s := &Server{cfg: cfg, log: log, fatal: make(chan error, 1)}
+	s := &Server{cfg: cfg, log: log, fatal: make(chan error, 1), wired: make(chan struct{})}
 	if err := s.start(ln, authority, opt); err != nil {
 		if ln != nil {
 			ln.Close()
@@ -88,6 +93,7 @@ func New(cfg *config.Config, opt Options) (*Server, error) {
 
 func (s *Server) start(ln net.Listener, authority *acl.Authority, opt Options) (err error) {
 	cfg, log := s.cfg, s.log
+	defer close(s.wired)
 	if s.store, err = storage.Open(storageOptions(cfg, log, opt.FS)); err != nil {
 		return err
 	}
