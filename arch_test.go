@@ -39,7 +39,7 @@ internal/replica: proto internal/storage internal/tree internal/pipeline
 internal/ensemble: jute proto internal/quorum internal/zab internal/tree internal/storage internal/pipeline internal/replica
 internal/conn: internal/acl internal/pipeline
 internal/admin: proto internal/quorum internal/config internal/session internal/pipeline internal/ensemble
-internal/server: proto internal/acl internal/admin internal/config internal/conn internal/ensemble internal/pipeline internal/replica internal/storage internal/tree internal/vfs internal/zab
+internal/server: proto internal/acl internal/admin internal/config internal/conn internal/ensemble internal/pipeline internal/quorum internal/replica internal/storage internal/tree internal/vfs internal/zab
 zk: jute proto
 internal/cli: proto zk
 cmd/paddock: internal/cli internal/config internal/server; github.com/spf13/cobra

@@ -101,8 +101,7 @@ type bench struct {
 	did    []string // disk operations and sends, in order
 	commit []proto.Zxid
 	status Status
-	tree   proto.Zxid // where Restore says it is
-	manual bool       // disk operations wait for save
+	manual bool // disk operations wait for save
 
 	dialed   *Dial
 	closed   []LinkID

@@ -34,6 +34,7 @@ type learner struct {
 	state    learnerState
 	snap     bool       // the tree is ahead of the log until NEWLEADER
 	tree     proto.Zxid // where the tree is, while snap
+	upTo     proto.Zxid // where a DIFF says that the history ends
 	previous proto.Zxid // of the proposals during synchronisation, for their order
 
 	// Received during synchronisation and not logged; the first few are decided.
@@ -255,7 +256,7 @@ func (f *learner) first(k *Packet) error {
 	p.epoch, p.stage = f.epoch, Synchronization
 	switch k.Type {
 	case proto.PacketDiff:
-		f.via = "DIFF"
+		f.via, f.upTo = "DIFF", k.Zxid
 	case proto.PacketTrunc:
 		f.via = "TRUNC"
 		z := k.Zxid
@@ -416,6 +417,9 @@ func (f *learner) newLeader(k *Packet) error {
 	default:
 		if err := f.log(f.decided); err != nil {
 			return err
+		}
+		if p.last < f.upTo {
+			return fmt.Errorf("the leader's history was to reach %s and ends with %s", f.upTo, p.last)
 		}
 	}
 	switch {

@@ -190,9 +190,7 @@ func (p *Peer) time() {
 	if p.settling { // a role was left just now
 		p.settle()
 	}
-	for _, v := range p.election.take() {
-		p.out.Votes = append(p.out.Votes, v)
-	}
+	p.out.Votes = append(p.out.Votes, p.election.take()...)
 	wake := p.election.wake()
 	if p.lead != nil {
 		wake = min(wake, p.lead.wake())

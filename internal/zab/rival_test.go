@@ -78,3 +78,23 @@ func TestTruncToWhatWasNeverLogged(t *testing.T) {
 		}
 	}
 }
+
+// TestDiffThatEndsEarly: a history that does not reach what DIFF said is not
+// acknowledged; the leader would count on what is missing.
+func TestDiffThatEndsEarly(t *testing.T) {
+	b := newBench(t, Options{}, State{Sid: 1, AcceptedEpoch: 1, CurrentEpoch: 1, LastZxid: proto.NewZxid(1, 2), Committed: threeVoters()})
+	b.elect(3, 2)
+	b.step(LinkUp{Link: 7, Dialed: true})
+	one := proposal(proto.PacketProposal, Entry{Zxid: proto.NewZxid(1, 3), Data: []byte("txn")})
+	b.step(Received{Link: 7, Packets: []Packet{{Packet: proto.Packet{Type: proto.PacketLeaderInfo, Zxid: epochZxid(2), Data: []byte{0, 1, 0, 0}}}}})
+	b.step(Received{Link: 7, Packets: []Packet{packet(proto.PacketDiff, proto.NewZxid(1, 4)), one, packet(proto.PacketCommit, one.Zxid),
+		packet(proto.PacketNewLeader, epochZxid(2))}})
+	if b.status.Role != proto.Looking {
+		t.Fatalf("goes on without 1:4: %+v", b.status)
+	}
+	for _, k := range b.take(7) {
+		if k.Type == proto.PacketAck {
+			t.Errorf("acknowledged %s", short(k.Zxid))
+		}
+	}
+}
