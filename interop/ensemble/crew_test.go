@@ -127,13 +127,6 @@ func (cr *crew) more(n int) {
 	}
 }
 
-// disturbed runs f while reads may be old.
-func (cr *crew) disturbed(f func()) {
-	cr.fresh.Store(false)
-	f()
-	cr.fresh.Store(true)
-}
-
 // gaps measures the time between acknowledged writes, of all sessions together.
 type gaps struct {
 	mu      sync.Mutex

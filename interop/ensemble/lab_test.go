@@ -83,7 +83,7 @@ func (l *lab) within(id int, command []string) []string {
 	return append([]string{"ip", "netns", "exec", l.space(id)}, command...)
 }
 
-// canCut skips the test where nothing can be cut.
+// canCut tells whether servers can be cut off from each other here.
 func (l *lab) canCut() bool { return l.real }
 
 // drop lets nothing pass any more from one server to another.

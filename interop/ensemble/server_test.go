@@ -174,7 +174,6 @@ func (s *server) end(sig syscall.Signal) {
 }
 
 func (s *server) kill() { s.c.t.Helper(); s.end(syscall.SIGKILL) }
-func (s *server) stop() { s.c.t.Helper(); s.end(syscall.SIGTERM) }
 
 func (s *server) freeze() { s.c.t.Helper(); s.signal(syscall.SIGSTOP); s.frozen = true }
 func (s *server) thaw()   { s.c.t.Helper(); s.signal(syscall.SIGCONT); s.frozen = false }

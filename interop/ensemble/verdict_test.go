@@ -3,7 +3,6 @@
 package ensemble
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -87,8 +86,10 @@ func differences(a, b tree) []string {
 		paths[p] = true
 	}
 	for p := range paths {
-		if x, y := a[p], b[p]; x != y {
-			out = append(out, fmt.Sprintf("%s: %+v and %+v", p, x, y))
+		x, here := a[p]
+		y, there := b[p]
+		if x != y || here != there {
+			out = append(out, fmt.Sprintf("%s: %+v (%v) and %+v (%v)", p, x, here, y, there))
 		}
 	}
 	sort.Strings(out)
@@ -163,7 +164,6 @@ func (cr *crew) verify() {
 	t := cr.c.t
 	cr.halt()
 	cr.c.note("verify")
-	want := tree{}
 	lost := 0
 	for _, w := range cr.workers {
 		lost += w.lost
@@ -175,7 +175,7 @@ func (cr *crew) verify() {
 	if t.Failed() {
 		t.FailNow()
 	}
-	want = cr.c.sameTrees()
+	want := cr.c.sameTrees()
 	for _, w := range cr.workers {
 		for _, p := range w.judge(want) {
 			t.Error(p)
@@ -210,10 +210,9 @@ func (w *worker) judge(t tree) []string {
 			out = append(out, fmt.Sprintf("%s is gone: %+v was acknowledged", p, w.known[p]))
 			continue
 		}
-		data := []byte(n.data)
-		got := value{true, "", n.stat.Version, n.stat.Aversion, n.stat.EphemeralOwner == int64(w.client.SessionID())}
+		got := valueOf(nil, n.stat, w.client.SessionID())
 		want := w.known[p]
-		if !bytes.Equal(data, fmt.Appendf(nil, "%q", want.data)) {
+		if n.data != fmt.Sprintf("%q", want.data) {
 			out = append(out, fmt.Sprintf("%s holds %s; acknowledged was %q", p, n.data, want.data))
 		}
 		want.data = ""

@@ -43,7 +43,6 @@ type worker struct {
 	count  int64    // the number that the data of root begins with
 	told   atomic.Int64
 	heard  map[*worker]int64 // the highest count seen of another worker
-	zxid   proto.Zxid        // of the last write
 	lost   int               // requests without an answer
 }
 
