@@ -65,7 +65,7 @@ func (a *applier) decide(last proto.Zxid) {
 		t, r := &it.txn, it.own
 		if r != nil {
 			t = &r.txn
-			if r.op == proto.OpCreateSession && r.client != nil && p.flight.arrived(r.session) == nil {
+			if r.op == proto.OpCreateSession && (r.client != nil || r.upgrade) && p.flight.arrived(r.session, r.op) == nil {
 				r.client = nil // it was refused meanwhile
 			}
 		} else {
@@ -111,7 +111,7 @@ func outcome(t *proto.Txn) proto.Code {
 func (a *applier) claim(t *proto.Txn) *request {
 	p := a.p
 	if t.Cxid == 0 && (t.Type == proto.OpCreateSession || t.Type == proto.OpError) {
-		if r := p.flight.arrived(t.Session); r != nil {
+		if r := p.flight.arrived(t.Session, t.Type); r != nil {
 			return r
 		}
 	}

@@ -139,7 +139,9 @@ func (p *Pipeline) Pause() {
 func (p *Pipeline) pause() {
 	if p.is(readOnly) {
 		p.dismiss("the server is no longer read-only")
-		p.readers.Store(nil)
+		if !p.opt.LocalSessions {
+			p.sessions.Each(p.endLocal)
+		}
 	}
 	if !p.is(looking) {
 		p.prep.shut = false
@@ -172,6 +174,9 @@ func (p *Pipeline) Lead(l Leadership, epoch proto.Zxid) {
 	pr.mu.Lock()
 	p.pause()
 	p.settleFlight()
+	if p.opt.LeaderAlone {
+		p.dismiss(leaderAlone)
+	}
 	p.resetSessions(known)
 	pr.future = inflight{}
 	pr.init(epoch, digest)
@@ -239,7 +244,7 @@ func (p *Pipeline) turnAway(why string) {
 		h.c.refuse(why)
 	}
 	for _, u := range p.prep.resumes {
-		u.over = true
+		p.end(u)
 		u.c.refuse(why)
 	}
 	p.prep.held, p.prep.resumes = nil, nil
@@ -289,6 +294,7 @@ func (c *Client) refuse(why string) {
 // waiting lists the requests that are to be sent again, each session's in
 // order; prep.mu is held.
 func (p *Pipeline) waiting() (again []*request) {
+	again = p.flight.listOpening() // an upgrade goes before what needs it
 	for _, c := range p.roll() {
 		c.mu.Lock()
 		if c.dead.Load() || c.revoked.Load() {
@@ -301,7 +307,7 @@ func (p *Pipeline) waiting() (again []*request) {
 		}
 		c.mu.Unlock()
 	}
-	return append(again, p.flight.listOpening()...)
+	return again
 }
 
 // settleFlight forgets the proposals of an earlier leadership that were not
@@ -349,7 +355,7 @@ func (p *Pipeline) dropForwarded() {
 func (p *Pipeline) forgetQuestions() {
 	pr := &p.prep
 	for _, u := range pr.resumes {
-		u.over = true
+		p.end(u)
 		pr.held = append(pr.held, handshake{u.c, u.q})
 	}
 	for _, r := range pr.tokens {

@@ -59,7 +59,14 @@ type ensembleHistory struct {
 }
 
 func playEnsemble(t *testing.T, seed uint64, events int) {
-	h := &ensembleHistory{histories: &histories{rand.New(rand.NewPCG(seed, 7))}, trio: led(t)}
+	h := &ensembleHistory{histories: &histories{rand.New(rand.NewPCG(seed, 7))}}
+	locals, upgrades := h.IntN(12), h.IntN(4) > 0 // bit by server; above 7: none
+	sid := 0
+	h.trio = newTrio(t, func(o *Options) {
+		o.LocalSessions, o.LocalUpgrades = locals < 8 && locals>>sid&1 == 1, upgrades
+		sid++
+	})
+	h.elect(h.members[0], 0)
 	for range 6 {
 		h.connect(h.members[h.IntN(3)].call(proto.ConnectRequest{}), 0)
 	}
@@ -128,7 +135,10 @@ func (h *ensembleHistory) event() {
 		}
 	case k < 935:
 		if w.ready() {
-			if x := h.leader.p.sessions.Get(w.hello.SessionID); x != nil && x.SetClosing() {
+			if x := w.p.sessions.Get(w.hello.SessionID); x != nil && x.End() {
+				w.p.endSession(x)
+				h.ends++
+			} else if x := h.leader.p.sessions.Get(w.hello.SessionID); x != nil && x.SetClosing() {
 				h.leader.p.closeSession(x.ID())
 				h.ends++
 			}
@@ -237,6 +247,7 @@ func (h *ensembleHistory) verdict() {
 	again := tree.New()
 	defer again.Close()
 	kinds := map[proto.Code]int{}
+	global := map[int64]bool{}
 	to := again.Write(nil)
 	for i := range h.log {
 		txn, err := proto.DecodeTxn(h.log[i].Data)
@@ -244,6 +255,14 @@ func (h *ensembleHistory) verdict() {
 			h.Fatal(err)
 		}
 		to.Apply(&txn)
+		switch txn.Type {
+		case proto.OpCreateSession:
+			global[txn.Session] = true
+		case proto.OpCloseSession:
+			if !global[txn.Session] {
+				h.Errorf("a session that no transaction made ends by %s", txn.Zxid)
+			}
+		}
 		history[txn.Zxid] = &txn
 	}
 	to.Close()
@@ -251,6 +270,12 @@ func (h *ensembleHistory) verdict() {
 	if v.Digest() != w.Digest() {
 		h.Errorf("the history makes a tree of digest %x, the servers have %x", v.Digest(), w.Digest())
 	}
+	known := w.Sessions()
+	w.EachEphemeral(func(s int64, paths []string) {
+		if _, ok := known[s]; !ok {
+			h.Errorf("%q belong to session %x, which is not global", paths, s)
+		}
+	})
 	v.Close()
 	w.Close()
 	for session, counts := range h.executed() {
@@ -289,7 +314,11 @@ func (h *ensembleHistory) verdict() {
 			if a.op == proto.OpSync && got.zxid < a.seen {
 				h.Errorf("sync %d is answered at %s, %s was decided when it was sent", a.xid, got.zxid, a.seen)
 			}
-			if a.write {
+			_, everywhere := global[p.hello.SessionID]
+			switch {
+			case got.code == proto.ErrEphemeralOnLocal, a.op == proto.OpCloseSession && !everywhere:
+				// No transaction tells of it.
+			case a.write:
 				txn := history[got.zxid]
 				if txn == nil || txn.Session != p.hello.SessionID || txn.Cxid != a.xid {
 					h.Errorf("xid %d of session %x is answered at %s, which is %+v", a.xid, p.hello.SessionID, got.zxid, txn)
@@ -303,6 +332,16 @@ func (h *ensembleHistory) verdict() {
 			h.Errorf("answers in the order %v", order)
 		}
 	}
-	h.Logf("%d connections, %d hung up on, %d sessions ended, %d transactions in %d epochs, %d answers: %v",
-		len(h.all), hung, h.ends, len(h.log), h.epoch>>32, answered, slices.Sorted(maps.Keys(kinds)))
+	h.Logf("local sessions %03b upgraded %t; %d connections, %d hung up on, %d sessions ended, %d transactions in %d epochs, %d answers: %v",
+		locals(h), h.members[0].p.opt.LocalUpgrades, len(h.all), hung, h.ends, len(h.log), h.epoch>>32, answered, slices.Sorted(maps.Keys(kinds)))
+}
+
+// locals are the servers with local sessions, bit by server.
+func locals(h *ensembleHistory) (bits int) {
+	for i, s := range h.members {
+		if s.p.opt.LocalSessions {
+			bits |= 1 << i
+		}
+	}
+	return bits
 }

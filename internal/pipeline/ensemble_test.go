@@ -676,6 +676,9 @@ func TestReadOnly(t *testing.T) {
 	if !w.isHung() || !plain.isHung() {
 		t.Error("a client that wants a quorum is kept")
 	}
+	if ahead := s.call(proto.ConnectRequest{ReadOnly: true, LastZxidSeen: int64(e.log[len(e.log)-1].Zxid) + 1}); !ahead.isHung() || ahead.greeted {
+		t.Error("a client that has seen more is taken")
+	}
 	if !reader.ready() || !reader.hello.ReadOnly {
 		t.Fatalf("%+v", reader.hello)
 	}
@@ -688,6 +691,17 @@ func TestReadOnly(t *testing.T) {
 	global := s.call(q)
 	if global.take(); !global.isHung() || global.greeted {
 		t.Error("a session of the ensemble is taken up")
+	}
+	stranger := proto.ConnectRequest{SessionID: session.FirstID(9, 1), ReadOnly: true, TimeOut: 4000}
+	passwd := session.Password(stranger.SessionID)
+	stranger.Passwd = passwd[:]
+	if x := s.call(stranger); !x.isHung() || x.greeted {
+		t.Error("a session that this server may not have heard of yet is told that it has expired")
+	}
+	stranger.SessionID = session.FirstID(s.sid, 1)
+	old := s.call(stranger)
+	if old.take(); !old.isHung() || !old.greeted || old.hello.TimeOut != 0 || !old.hello.ReadOnly {
+		t.Errorf("an earlier read-only session: %+v", old.hello)
 	}
 	if a := reader.must(reader.send(get("/a", false))); a.data(t) != "data of /a" {
 		t.Error("not served")
@@ -709,7 +723,7 @@ func TestReadOnly(t *testing.T) {
 	more := s.call(proto.ConnectRequest{ReadOnly: true})
 	e.elect(s, len(e.log))
 	e.settle()
-	if !more.isHung() || s.p.readers.Load() != nil {
+	if _, locals := s.p.sessions.Count(); !more.isHung() || locals != 0 {
 		t.Error("read-only clients stay")
 	}
 	if a := s.open().ask(mk("/b", 0)); a.code != proto.OK {

@@ -22,10 +22,10 @@ const (
 // Its lock is taken last.
 type flight struct {
 	mu      sync.Mutex
-	own     []*request // proposals of this server, in zxid order
-	from    int        // first of own that is not decided
-	lost    []*request // proposals that were passed over
-	opening map[int64]*request
+	own     []*request         // proposals of this server, in zxid order
+	from    int                // first of own that is not decided
+	lost    []*request         // proposals that were passed over
+	opening map[int64]*request // handshakes that ask for a session, and upgrades
 }
 
 // launch notes a proposal.
@@ -34,11 +34,13 @@ func (f *flight) launch(r *request) {
 		c.mu.Lock()
 		r.via = viaProposal
 		c.mu.Unlock()
+	} else if r.upgrade {
+		r.via = viaProposal
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.own = append(f.own, r)
-	if r.op == proto.OpCreateSession && r.client != nil {
+	if r.op == proto.OpCreateSession && (r.client != nil || r.upgrade) {
 		f.opening[r.session] = r
 	}
 }
@@ -85,11 +87,15 @@ func (f *flight) clear() []*request {
 	return left
 }
 
-// arrived takes out the handshake that waits for a session, if there is one.
-func (f *flight) arrived(session int64) *request {
+// arrived takes out the handshake or upgrade that waits for a session, if there
+// is one and typ, of the transaction, can be what became of it.
+func (f *flight) arrived(session int64, typ proto.OpCode) *request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.opening[session]
+	if r != nil && r.upgrade && typ != proto.OpCreateSession {
+		return nil // a request that the session sent before has failed
+	}
 	if r != nil {
 		delete(f.opening, session)
 	}
@@ -106,11 +112,12 @@ func (f *flight) listOpening() (list []*request) {
 }
 
 // takeOpening takes out the handshakes for which which is true; nil is all.
+// Upgrades stay: their sessions outlive connections.
 func (f *flight) takeOpening(which func(*request) bool) (list []*request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, r := range f.opening {
-		if which == nil || which(r) {
+		if !r.upgrade && (which == nil || which(r)) {
 			delete(f.opening, id)
 			list = append(list, r)
 		}

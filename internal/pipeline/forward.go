@@ -53,7 +53,9 @@ func (p *Pipeline) admitted(batch []*request) []*request {
 // the leader, if there is one; prep.mu is held.
 func (p *Pipeline) forward(batch []*request) {
 	for _, r := range batch {
-		p.limits.outstanding.Add(1)
+		if !r.upgrade {
+			p.limits.outstanding.Add(1)
+		}
 		switch code := unfit(r); {
 		case r.op == proto.OpCreateSession:
 			p.flight.open(r)
@@ -75,6 +77,9 @@ func (p *Pipeline) forward(batch []*request) {
 // what a leader of the reference would log and then stop at
 // (client-protocol.md section 14).
 func unfit(r *request) proto.Code {
+	if r.op != proto.OpMulti && makesEphemeral(r) && r.client.session.Local() {
+		return proto.ErrEphemeralOnLocal // in a multi it is for the leader to say where that fails
+	}
 	switch q := r.rec.(type) {
 	case *proto.Create:
 		if q.Path == unfitPath {
@@ -103,6 +108,11 @@ const unfitPath = proto.QuotaPath + "/" + proto.LimitsNode
 // sendUp forwards one request; prep.mu is held.
 func (p *Pipeline) sendUp(r *request) {
 	c, body := r.client, r.body
+	if r.upgrade {
+		r.via = viaUplink
+		p.prep.up.Forward(r.session, r.xid, r.op, body, nil)
+		return
+	}
 	c.mu.Lock()
 	r.via = viaUplink
 	dropped := r.dropped

@@ -192,8 +192,10 @@ func prepareOpenSession(x *prep, r *request) (proto.OpCode, jute.Record, proto.C
 	if r.remote {
 		// Its learner may apply it, and its client be heard of, before it is
 		// applied here.
-		s := x.p.sessions.Add(r.session, r.rec.(*proto.CreateSessionTxn).TimeOut, x.p.nowMs())
-		s.SetOwner(r.from)
+		known := x.p.sessions.Get(r.session) != nil // an upgrade that was sent before may have come already, and its session moved on
+		if s := x.p.sessions.Add(r.session, r.rec.(*proto.CreateSessionTxn).TimeOut, x.p.nowMs()); !known {
+			s.SetOwner(r.from)
+		}
 	}
 	return proto.OpCreateSession, r.rec, proto.OK
 }

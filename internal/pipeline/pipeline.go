@@ -44,9 +44,13 @@ type Options struct {
 	ServerID                             int64 // in session ids
 	MinSessionTimeout, MaxSessionTimeout time.Duration
 
+	LocalSessions bool // new sessions of a member of an ensemble are local
+	LocalUpgrades bool // and become global when they make an ephemeral znode
+
 	ExtendedTypes bool // TTL znodes may be made
 	EnforceQuota  bool
 	Digest        bool // transactions carry the tree's digest
+	LeaderAlone   bool // a leader serves no clients: they go to the other servers
 	Reconfig      bool // reconfig is enabled: a single server answers "unimplemented" rather than "disabled"
 	MaxRecord     int  // largest buffer or string in a request, bytes
 
@@ -97,7 +101,6 @@ type Pipeline struct {
 	role     atomic.Int32 // a role; changed under prep.mu
 	reign    atomic.Uint32
 	flight   flight
-	readers  atomic.Pointer[session.Tracker] // sessions of read-only clients; nil but in that role
 
 	prep    preparer
 	app     applier

@@ -59,12 +59,18 @@ func (p *Pipeline) propose(batch ...*request) bool {
 		if batch = p.admitted(batch); len(batch) == 0 {
 			return true
 		}
+		n := len(batch)
+		if p.opt.LocalUpgrades {
+			batch = p.upgrades(batch)
+		}
 		if !p.is(leading) {
 			p.forward(batch)
 			return true
 		}
+		p.limits.outstanding.Add(int64(n))
+	} else {
+		p.limits.outstanding.Add(int64(len(batch)))
 	}
-	p.limits.outstanding.Add(int64(len(batch)))
 	p.prepare(batch, true)
 	return true
 }
@@ -177,7 +183,11 @@ func (x *prep) create(a createArgs) (proto.OpCode, jute.Record, string, proto.Co
 		// A createTTL without a TTL flag stops the reference when its ttl is -1.
 		return fail(proto.ErrBadArguments)
 	}
-	if c := x.checkSession(); c != proto.OK {
+	c := x.checkSession()
+	if c == proto.OK && ephemeralFlag(a.flags) {
+		c = x.checkGlobal()
+	}
+	if c != proto.OK {
 		return fail(c)
 	}
 	switch {

@@ -36,6 +36,7 @@ type request struct {
 
 	// Of a member of an ensemble. What its client's mu guards may also be
 	// changed while nobody else can know the request.
+	upgrade bool   // it makes a local session global; such a request has no client
 	sync    bool   // needs no log, but isWrite until the leader has answered
 	dropped bool   // it is in no queue and nobody waits for it; guarded by the client's mu
 	counted bool   // in limits.outstanding; guarded by the client's mu

@@ -71,7 +71,9 @@ func (x *prep) checkRemote() proto.Code {
 	}
 	s := x.p.sessions.Get(x.session)
 	switch {
-	case s == nil || s.Closing():
+	case s == nil && x.p.elsewhere(x.session):
+		return proto.OK
+	case s == nil || s.Closing() || s.Local():
 		return proto.ErrSessionExpired
 	case !s.Claim(x.req.from):
 		return proto.ErrSessionMoved
@@ -84,7 +86,7 @@ func (x *prep) checkRemote() proto.Code {
 // on.
 func (p *Pipeline) RevalidateRemote(from, session int64, timeoutMs int32) (valid bool) {
 	s := p.sessions.Get(session)
-	if s == nil || s.Closing() {
+	if s == nil || s.Closing() || s.Local() {
 		return false
 	}
 	s.Touch(p.nowMs(), max(0, timeoutMs))

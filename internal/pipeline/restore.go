@@ -51,6 +51,7 @@ func (p *Pipeline) Restore(load func(*tree.Loader) error) error {
 		p.settle(r)
 	}
 	p.settleFlight()
+	p.settleUpgrades(known)
 	p.resetSessions(known)
 	return nil
 }

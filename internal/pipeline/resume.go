@@ -53,16 +53,23 @@ func (p *Pipeline) revalidate(c *Client, q *proto.ConnectRequest) bool {
 	if !p.is(learning) {
 		return false
 	}
-	if s := p.sessions.Get(q.SessionID); s != nil {
+	s := p.sessions.Get(q.SessionID)
+	if s != nil {
 		if old, ok := s.Owner().(*Client); ok {
 			p.drop(old, "")
 			s.Release(old)
 		}
 	}
-	u := &resume{c: c, q: *q}
+	// The leader does not know a local session, or not yet.
+	u := &resume{c: c, q: *q, valid: s != nil && !s.Global()}
+	if s := p.sessions.Get(q.SessionID); s != nil {
+		s.SetOwner(u) // no observer's any more: see Relay
+	}
 	pr.resumes = append(pr.resumes, u)
 	pr.syncs = append(pr.syncs, waiter{u: u})
-	pr.up.Revalidate(q.SessionID, c.timeoutMs)
+	if !u.valid {
+		pr.up.Revalidate(q.SessionID, c.timeoutMs)
+	}
 	pr.up.Forward(q.SessionID, 0, proto.OpSync, syncAll, nil)
 	return true
 }
@@ -91,7 +98,7 @@ func (p *Pipeline) taken(u *resume) {
 		return
 	}
 	s := p.sessions.Get(u.q.SessionID)
-	if s == nil {
+	if s == nil || s.Ended() {
 		p.notTaken(u) // it has ended meanwhile
 		return
 	}
@@ -106,6 +113,14 @@ func (p *Pipeline) notTaken(u *resume) {
 }
 
 func (p *Pipeline) answered(u *resume) {
-	u.over = true
+	p.end(u)
 	p.prep.resumes = slices.DeleteFunc(p.prep.resumes, func(o *resume) bool { return o == u })
+}
+
+// end is called when a resume is answered or not asked any more.
+func (p *Pipeline) end(u *resume) {
+	u.over = true
+	if s := p.sessions.Get(u.q.SessionID); s != nil {
+		s.Release(u)
+	}
 }

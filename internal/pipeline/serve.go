@@ -128,6 +128,9 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 // submit decodes a write. It is prepared with those that follow it in the
 // burst.
 func (c *Client) submit(b *Burst, r *request, body []byte) {
+	if r.op == proto.OpCloseSession && c.leaves(b, r) {
+		return
+	}
 	if c.readOnly {
 		c.declineWrite(b, r)
 		return

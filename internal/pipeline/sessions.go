@@ -37,17 +37,23 @@ func (p *Pipeline) Connect(c *Client, frame []byte) (ok bool, why string) {
 
 // handshake is Connect once the server has a role.
 func (p *Pipeline) handshake(c *Client, q *proto.ConnectRequest) (ok bool, why string) {
-	if p.is(readOnly) {
-		return p.welcomeReader(c, q)
-	}
 	v := p.tree.View(c.slot)
 	last := v.Zxid()
 	v.Close()
 	if proto.Zxid(q.LastZxidSeen) > last {
 		return false, "client has seen zxid " + proto.Zxid(q.LastZxidSeen).String() + ", this server is at " + last.String() + " only: it must try another server"
 	}
+	if p.is(readOnly) {
+		return p.welcomeReader(c, q)
+	}
+	if p.leadsAlone() {
+		return false, leaderAlone
+	}
 	p.counts.Connections.Add(1)
 	if q.SessionID == 0 {
+		if p.ensemble && p.opt.LocalSessions {
+			return p.openLocal(c, q)
+		}
 		p.openSession(c)
 		return true, ""
 	}
@@ -68,6 +74,11 @@ func (p *Pipeline) handshake(c *Client, q *proto.ConnectRequest) (ok bool, why s
 	c.welcome(s)
 	return true, ""
 }
+
+// leaderAlone is why a leader lets clients go that it is not to serve.
+const leaderAlone = "this server leads, and leaves clients to the others"
+
+func (p *Pipeline) leadsAlone() bool { return p.opt.LeaderAlone && p.is(leading) }
 
 // tellExpired answers a handshake for a session that is not there.
 func (c *Client) tellExpired() {
@@ -96,6 +107,10 @@ func (p *Pipeline) openSession(c *Client) {
 // handshake.
 func (c *Client) welcome(s *session.Session) {
 	p := c.p
+	if p.leadsAlone() { // since a moment ago
+		c.refuse(leaderAlone)
+		return
+	}
 	old, _ := s.Owner().(*Client)
 	s.SetOwner(c)
 	s.Touch(p.nowMs(), c.timeoutMs)
@@ -114,6 +129,10 @@ func (c *Client) welcome(s *session.Session) {
 	if c.dead.Load() { // and Detach may have found no session to let go of
 		s.Release(c)
 		p.retire(c)
+	}
+	if s.Ended() { // and whoever ended it may have found no client
+		c.revoked.Store(true)
+		c.link.Hangup("")
 	}
 }
 
@@ -152,15 +171,21 @@ func (p *Pipeline) expireSessions() {
 			continue
 		}
 		due = p.sessions.Next(now)
-		p.expireReaders(now)
 		reign := p.reign.Load()
-		if !p.is(leading) {
-			continue
-		}
-		p.sessions.Expire(now, func(s *session.Session) {
+		expired := func(s *session.Session) {
 			p.counts.Expired.Add(1)
 			p.opt.Logger.Info("session expired", "session", proto.SessionID(s.ID()), "timeout", time.Duration(s.Timeout())*time.Millisecond)
-			p.closeSessionOf(s.ID(), reign)
-		})
+			if s.Ended() {
+				p.endSession(s)
+			} else {
+				p.closeSessionOf(s.ID(), reign)
+			}
+		}
+		switch {
+		case p.is(leading):
+			p.sessions.Expire(now, expired)
+		case p.is(readOnly), p.is(learning) && p.opt.LocalSessions:
+			p.sessions.ExpireLocal(now, expired)
+		}
 	}
 }

@@ -16,7 +16,7 @@ func (p *Pipeline) Touches() []Touch {
 	now := p.nowNs()
 	var list []Touch
 	for c := range p.clients {
-		if c.touched.Swap(false) {
+		if !c.session.Local() && c.touched.Swap(false) {
 			c.reported.Store(now)
 			list = append(list, Touch{c.session.ID(), c.timeoutMs})
 			delete(p.parted, c.session.ID())
@@ -31,7 +31,7 @@ func (p *Pipeline) Touches() []Touch {
 
 // partTouched keeps the touch of a connection that is gone; clientsMu is held.
 func (p *Pipeline) partTouched(c *Client) {
-	if p.ensemble && !c.readOnly && c.touched.Load() && p.is(learning) {
+	if p.ensemble && !c.readOnly && c.touched.Load() && p.is(learning) && !c.session.Local() {
 		p.parted[c.session.ID()] = c.timeoutMs
 	}
 }
@@ -40,7 +40,7 @@ func (p *Pipeline) partTouched(c *Client) {
 func (p *Pipeline) TouchRemote(from int64, touches []Touch) {
 	now := p.nowMs()
 	for _, t := range touches {
-		if s := p.sessions.Get(t.Session); s != nil {
+		if s := p.sessions.Get(t.Session); s != nil && !s.Local() {
 			s.Touch(now, max(0, t.TimeoutMs))
 		}
 	}

@@ -33,6 +33,7 @@ type Session struct {
 	owner    atomic.Pointer[any]
 	timeout  int32 // ms
 	closing  atomic.Bool
+	scope    atomic.Int32 // scope.go
 
 	prev, next *Session // in the bucket's ring; guarded by tracker.mu
 }
@@ -50,8 +51,15 @@ func NewTracker(tickMs int64) *Tracker {
 func (t *Tracker) end(ms int64) int64 { return (ms/t.tick + 1) * t.tick }
 
 // Add tracks a session from now on and returns it. A session that is tracked
-// already is touched, and keeps the timeout it was first added with.
+// already is touched, is global from now on, and keeps the timeout it was first
+// added with.
 func (t *Tracker) Add(id int64, timeoutMs int32, now int64) *Session {
+	s := t.add(id, timeoutMs, now)
+	s.scope.Store(global)
+	return s
+}
+
+func (t *Tracker) add(id int64, timeoutMs int32, now int64) *Session {
 	t.mu.Lock()
 	s := t.byID[id]
 	if s == nil {
@@ -87,15 +95,23 @@ func (t *Tracker) Remove(id int64) {
 
 // Reset begins anew with the sessions of known (timeouts in ms): none of them
 // is closing, each has its full timeout from now on, and owners are kept. All
-// others are forgotten and returned.
+// others are forgotten and returned, but those that are not global: they stay,
+// and have their full timeout as well.
 func (t *Tracker) Reset(known map[int64]int32, now int64) (gone []*Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, s := range t.byID {
-		if _, ok := known[id]; !ok {
+		if _, ok := known[id]; ok {
+			continue
+		}
+		t.unlink(s)
+		switch s.scope.Load() {
+		case global:
 			delete(t.byID, id)
-			t.unlink(s)
 			gone = append(gone, s)
+		case local, rising:
+			s.deadline.Store(t.end(now + int64(s.timeout)))
+			t.place(s)
 		}
 	}
 	for id, ms := range known {
@@ -106,6 +122,7 @@ func (t *Tracker) Reset(known map[int64]int32, now int64) (gone []*Session) {
 			t.byID[id] = s
 		}
 		t.unlink(s)
+		s.scope.Store(global)
 		s.closing.Store(false)
 		s.deadline.Store(t.end(now + int64(ms)))
 		t.place(s)
@@ -139,7 +156,17 @@ func (t *Tracker) Each(visit func(*Session)) {
 // until Remove. No lock is held while yield runs.
 func (t *Tracker) Expire(now int64, yield func(*Session)) {
 	for _, s := range t.due(now) {
-		if s.SetClosing() {
+		if s.End() || s.SetClosing() {
+			yield(s)
+		}
+	}
+}
+
+// ExpireLocal is Expire at a server that decides the end of local sessions
+// only. Others whose deadline has come wait for Reset.
+func (t *Tracker) ExpireLocal(now int64, yield func(*Session)) {
+	for _, s := range t.due(now) {
+		if s.End() {
 			yield(s)
 		}
 	}
