@@ -108,8 +108,11 @@ func (c *conn) handshake() string {
 	case <-c.srv.stopping:
 		return ""
 	}
-	c.flush()
 	c.nc.SetReadDeadline(time.Time{})
+	if c.shut.Load() { // it was refused, and that was the deadline of its goodbye
+		c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	}
+	c.flush()
 	if c.hanging.Load() {
 		c.linger()
 	}

@@ -21,7 +21,8 @@ func patience(timeoutMs int32) time.Duration {
 
 // LetGo hangs up on the clients whose sessions may soon end elsewhere; unheard
 // is the time since this server knew what its leader knows: a leader, since it
-// heard of a quorum. Up to a tick it is no silence, since a leader speaks twice in
+// heard of a quorum. A local session ends nowhere else, but its client may want
+// to. Up to a tick it is no silence, since a leader speaks twice in
 // one. It returns when to ask again.
 //
 // While an election is on, handshakes are refused once it takes longer than any
@@ -39,7 +40,7 @@ func (p *Pipeline) LetGo(unheard time.Duration) (again time.Duration) {
 	now := time.Duration(p.nowNs())
 	for _, c := range p.roll() {
 		since := time.Duration(c.reported.Load())
-		if since == 0 || p.is(leading) {
+		if since == 0 || p.is(leading) || c.session.Local() {
 			since = now - unheard
 		}
 		if left := since + patience(c.timeoutMs) - now; left > 0 {

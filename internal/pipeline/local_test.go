@@ -374,3 +374,16 @@ func TestLocalReadOnly(t *testing.T) {
 	}
 	e.same()
 }
+
+// TestLetGoOfLocal: a local session is no reason to let its client go sooner.
+func TestLetGoOfLocal(t *testing.T) {
+	e := ledLocally(t, true)
+	w := e.members[1].open()
+	e.fall(len(e.log))
+	if w.p.LetGo(15 * time.Second); w.isHung() {
+		t.Error("let go after half of the timeout")
+	}
+	if w.p.LetGo(21 * time.Second); !w.isHung() {
+		t.Error("kept after two thirds")
+	}
+}
