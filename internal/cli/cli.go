@@ -115,6 +115,11 @@ func parseTimeout(v string) (time.Duration, error) {
 
 // run does one command.
 func (s *shell) run(ctx context.Context, cmd *command, words []string) error {
+	for i, w := range words {
+		if short, ok := cmd.long[w]; ok {
+			words[i] = short
+		}
+	}
 	a, err := parseArgs(cmd.options, words)
 	if err != nil {
 		return err

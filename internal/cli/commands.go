@@ -12,11 +12,12 @@ import (
 // command is one row: how it is written, and what it does.
 type command struct {
 	name      string
-	form      string // what follows the name
-	options   string // see parseArgs
-	min, max  int    // words
-	offline   bool   // needs no server
-	wholeTree bool   // works outside the chroot: see shell.base
+	form      string            // what follows the name
+	options   string            // see parseArgs
+	long      map[string]string // options by their long names
+	min, max  int               // words
+	offline   bool              // needs no server
+	wholeTree bool              // works outside the chroot: see shell.base
 	// check looks at the arguments before a connection is made; may be nil.
 	check func(a *arguments) error
 	run   func(ctx context.Context, s *shell, a *arguments) error
@@ -41,6 +42,8 @@ func init() {
 		{name: "help", form: "[command]", max: 1, offline: true, run: runHelp},
 		{name: "listquota", form: "path", min: 1, max: 1, wholeTree: true, run: runListQuota},
 		{name: "ls", form: "[-s] [-w] [-R] path", options: "swR", min: 1, max: 1, run: runLs},
+		{name: "reconfig", form: "[-s] [-v version] [-file file | -members list] | [-add list] [-remove ids]", options: "sv:f:m:a:r:",
+			long: map[string]string{"-file": "-f", "-members": "-m", "-add": "-a", "-remove": "-r"}, check: checkReconfig, run: runReconfig},
 		{name: "set", form: "path data [-s] [-v version] [-b]", options: "sv:b", min: 2, max: 2, run: runSet},
 		{name: "setAcl", form: "[-s] [-v version] [-R] path acl", options: "sv:R", min: 2, max: 2, run: runSetACL},
 		{name: "setquota", form: "-n|-b|-N|-B val path", options: "n:b:N:B:", min: 1, max: 1, wholeTree: true, run: runSetQuota},
