@@ -68,6 +68,7 @@ func (s *Server) startEnsemble(log *slog.Logger, opts Options) error {
 	if cfg.ReadOnlyMode {
 		opt.ReadOnlyAfter = max(2*time.Second, cfg.TickTime)
 	}
+	opt.Links.Wrap, opt.Ballots.Wrap = opts.Wrap, opts.Wrap
 	s.driver, err = ensemble.Start(context.Background(), opt)
 	return err
 }
