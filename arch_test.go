@@ -75,7 +75,7 @@ var mayStart = map[string]string{
 	"internal/ensemble Ballots.keep":    "the writer of one",
 	"internal/ensemble Ballots.dial":    "a dial, then the reader of what it made",
 	"internal/ensemble Ballots.Reset":   "listens anew",
-	"internal/ensemble Links.Listen":    "accepts on a quorum port",
+	"internal/ensemble Links.listen":    "accepts on a quorum port",
 	"internal/ensemble Links.accept":    "a stranger, then the reader of a link",
 	"internal/ensemble Links.register":  "a dial, then the reader of a link",
 	"internal/ensemble link.run":        "the writer of a link",

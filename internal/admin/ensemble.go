@@ -27,6 +27,8 @@ func (a *Admin) mode() string {
 		return "standalone"
 	}
 	switch h := a.src.Ensemble(); {
+	case h.Serving && h.Mode == "leader" && !a.src.Config.LeaderServes:
+		return ""
 	case h.Serving:
 		return h.Mode
 	case h.ReadOnly:
@@ -76,7 +78,7 @@ func (a *Admin) peerState() metrics {
 	}
 	m := metrics{{"peer_state", h.PeerState}}
 	if h.Mode == "observer" {
-		m = append(m, pair{"observer_master_id", h.Leader})
+		m = append(m, pair{"observer_master_id", h.Master})
 	}
 	return m
 }

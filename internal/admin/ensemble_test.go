@@ -34,7 +34,7 @@ func asked(t testing.TB, h ensemble.Health) *Admin {
 	h.Membership = theFour(t)
 	h.Own, _ = h.Membership.Member(h.Sid)
 	h.Observer = h.Own.Observer
-	c := &config.Config{Ensemble: config.Ensemble{InitLimit: 10, SyncLimit: 5, ElectionAlg: 3}}
+	c := &config.Config{LeaderServes: true, Ensemble: config.Ensemble{InitLimit: 10, SyncLimit: 5, ElectionAlg: 3}}
 	return New(Source{Config: c, Ensemble: func() ensemble.Health { return h }})
 }
 
@@ -99,7 +99,7 @@ func TestWhatIsServedInWhichState(t *testing.T) {
 		{"joining", ensemble.Health{Mode: "follower", PeerState: "following - synchronization - diff"}, "", "null", ""},
 		{"read-only", ensemble.Health{Mode: "looking", ReadOnly: true}, "read-only", "ro", ""},
 		{"leader", ensemble.Health{Serving: true, Mode: "leader", PeerState: "leading - broadcast"}, "leader", "rw", "zk_peer_state\tleading - broadcast\n"},
-		{"observer", ensemble.Health{Serving: true, Mode: "observer", PeerState: "observing - broadcast", Leader: 3}, "observer", "rw",
+		{"observer", ensemble.Health{Serving: true, Mode: "observer", PeerState: "observing - broadcast", Leader: 3, Master: 3}, "observer", "rw",
 			"zk_peer_state\tobserving - broadcast\nzk_observer_master_id\t3\n"},
 	} {
 		a := asked(t, tt.health)

@@ -108,7 +108,7 @@ type Driver struct {
 	armed      time.Duration // when run comes by itself
 	unsent     []zab.LinkID  // links that were sent to and not flushed
 	status     zab.Status
-	listening  bool
+	port       port          // that is open
 	listenAt   time.Duration // when to try to listen again; 0: not at all
 	letGoAt    time.Duration // when to look for clients that are not to be kept longer
 	readOnlyAt time.Duration // when to serve reads without a leader; 0: not at all
@@ -120,7 +120,7 @@ type Driver struct {
 	dialMu sync.Mutex
 	dialed zab.LinkID // of the newest Dial; 0 once it is up or has failed
 
-	uplink atomic.Int64 // the link to the leader while this server serves as a learner
+	upstream atomic.Pointer[upstream] // to the leader, while this server serves as a learner
 
 	view view // what others may look at
 }

@@ -24,6 +24,10 @@ type LinkOptions struct {
 	MaxBuffer  int // bytes of a packet's data, and of its identities together; 0: 2097150
 	QueueBytes int // that may wait for a peer; past it the peer is disconnected; 0: 64 MiB
 
+	// MasterQueueBytes is QueueBytes of the links on the observer master's port; 0:
+	// 32 MiB.
+	MasterQueueBytes int
+
 	// FirstPacket is how long a learner may take to say who it is; ReadTimeout how
 	// long a link may be silent until SetReadTimeout says otherwise. 0: for ever.
 	FirstPacket, ReadTimeout time.Duration
@@ -87,6 +91,9 @@ func NewLinks(opt LinkOptions) *Links {
 	if opt.QueueBytes == 0 {
 		opt.QueueBytes = 64 << 20
 	}
+	if opt.MasterQueueBytes == 0 {
+		opt.MasterQueueBytes = 32 << 20
+	}
 	if opt.Strangers == 0 {
 		opt.Strangers = 64
 	}
@@ -98,16 +105,26 @@ var errLinksClosed = errors.New("the quorum port is closed")
 // Listen opens the quorum port, for a leader, on the quorum ports of own; on
 // all addresses of the host if allIPs.
 func (l *Links) Listen(own []quorum.Addr, allIPs bool) error {
+	return l.listen(own, func(a quorum.Addr) int { return a.QuorumPort }, allIPs, "quorum port", false)
+}
+
+// ListenMaster opens the port of an observer master, for a follower, on the
+// addresses of own.
+func (l *Links) ListenMaster(own []quorum.Addr, port int, allIPs bool) error {
+	return l.listen(own, func(quorum.Addr) int { return port }, allIPs, "observer master's port", true)
+}
+
+func (l *Links) listen(own []quorum.Addr, port func(quorum.Addr) int, allIPs bool, what string, master bool) error {
 	var addrs []string
 	for _, a := range own {
-		addrs = append(addrs, hostPort(a.Host, a.QuorumPort, allIPs))
+		addrs = append(addrs, hostPort(a.Host, port(a), allIPs))
 	}
-	lns, err := listenAll(l.opt.Listen, "quorum port", addrs)
+	lns, err := listenAll(l.opt.Listen, what, addrs)
 	if len(lns) == 0 {
 		return err
 	}
 	if err != nil {
-		l.opt.Logger.Warn("some addresses of the quorum port could not be opened", "err", err)
+		l.opt.Logger.Warn("some addresses could not be opened", "port", what, "err", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,9 +136,15 @@ func (l *Links) Listen(own []quorum.Addr, allIPs bool) error {
 	}
 	l.listeners = append(l.listeners, lns...)
 	for _, ln := range lns {
-		l.wg.Go(func() { acceptFrom(ln, l.opt.Logger, "quorum", l.accept) })
+		l.wg.Go(func() { acceptFrom(ln, l.opt.Logger, what, func(c net.Conn) { l.accept(c, master) }) })
 	}
 	return nil
+}
+
+// OnMasterPort tells whether a link has come on the port of the observer master.
+func (l *Links) OnMasterPort(id zab.LinkID) bool {
+	k := l.link(id)
+	return k != nil && k.master
 }
 
 // StopListening closes the port, and connections that have not become links
@@ -213,7 +236,7 @@ func (l *Links) link(id zab.LinkID) *link {
 }
 
 // accept gives a connection from outside a goroutine of its own.
-func (l *Links) accept(c net.Conn) {
+func (l *Links) accept(c net.Conn, master bool) {
 	l.strangers.add(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -222,15 +245,19 @@ func (l *Links) accept(c net.Conn) {
 		c.Close()
 		return
 	}
-	l.wg.Go(func() { l.greet(c) })
+	l.wg.Go(func() { l.greet(c, master) })
 }
 
 // greet waits for a learner's first packet. Only then it is a link.
-func (l *Links) greet(c net.Conn) {
+func (l *Links) greet(c net.Conn, master bool) {
 	k, first, err := l.firstPacket(c)
 	known := l.strangers.remove(c)
 	if err == nil && !known {
 		err = errStranger
+	}
+	if err == nil && master {
+		k.master = true
+		k.out.limit = l.opt.MasterQueueBytes
 	}
 	if err == nil && !l.register(k, nil) {
 		err = errLinksClosed

@@ -22,6 +22,7 @@ type link struct {
 	links  *Links
 	id     zab.LinkID
 	dialed bool
+	master bool               // it has come on the port of the observer master
 	stop   context.CancelFunc // of a dial; nil where there was none
 	in     inbox              // the reader's
 	out    outbox

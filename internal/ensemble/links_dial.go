@@ -25,10 +25,28 @@ const (
 // timeout (section 8.2). It does not block: Up of the link that
 // it returns follows, or Down. Close gives it up. It returns 0 after Shutdown.
 func (l *Links) Dial(leader quorum.Member, timeout time.Duration) zab.LinkID {
+	var addrs []string
+	for _, a := range leader.Addrs {
+		addrs = append(addrs, hostPort(a.Host, a.QuorumPort, false))
+	}
+	return l.dial(fmt.Sprintf("leader %d", leader.ID), addrs, dialTries, timeout)
+}
+
+// DialMaster is Dial for an observer that learns from a follower. It is tried
+// once: there are others.
+func (l *Links) DialMaster(master quorum.Member, port int, timeout time.Duration) zab.LinkID {
+	var addrs []string
+	for _, a := range master.Addrs {
+		addrs = append(addrs, hostPort(a.Host, port, false))
+	}
+	return l.dial(fmt.Sprintf("observer master %d", master.ID), addrs, 1, timeout)
+}
+
+func (l *Links) dial(whom string, addrs []string, tries int, timeout time.Duration) zab.LinkID {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	k := l.newLink(true)
 	k.stop = cancel
-	if !l.register(k, func() { l.connect(ctx, k, leader) }) {
+	if !l.register(k, func() { l.connect(ctx, k, whom, addrs, tries) }) {
 		cancel()
 		return 0
 	}
@@ -36,12 +54,8 @@ func (l *Links) Dial(leader quorum.Member, timeout time.Duration) zab.LinkID {
 }
 
 // connect makes the connection and becomes its reader.
-func (l *Links) connect(ctx context.Context, k *link, leader quorum.Member) {
-	var addrs []string
-	for _, a := range leader.Addrs {
-		addrs = append(addrs, hostPort(a.Host, a.QuorumPort, false))
-	}
-	c, err := l.dialTries(ctx, addrs)
+func (l *Links) connect(ctx context.Context, k *link, whom string, addrs []string, tries int) {
+	c, err := l.dialTries(ctx, addrs, tries)
 	if err == nil {
 		if err = k.connected(c); err == nil {
 			k.run(nil)
@@ -51,13 +65,13 @@ func (l *Links) connect(ctx context.Context, k *link, leader quorum.Member) {
 	}
 	k.end(err)
 	l.forget(k)
-	l.opt.Down(k.id, fmt.Errorf("leader %d: %w", leader.ID, k.why()))
+	l.opt.Down(k.id, fmt.Errorf("%s: %w", whom, k.why()))
 }
 
-func (l *Links) dialTries(ctx context.Context, addrs []string) (net.Conn, error) {
+func (l *Links) dialTries(ctx context.Context, addrs []string, tries int) (net.Conn, error) {
 	var last error
 	wait := dialFirstPause
-	for try := range dialTries {
+	for try := range tries {
 		if try > 0 {
 			pause := time.NewTimer(wait)
 			wait = min(2*wait, dialLastPause)

@@ -194,7 +194,7 @@ func (d *Driver) linkUp(link zab.LinkID, peer net.Addr, dialed bool) {
 		return
 	}
 	d.view.joined(link, peer, dialed)
-	d.mail.post(zab.LinkUp{Link: link, Dialed: dialed})
+	d.mail.post(zab.LinkUp{Link: link, Dialed: dialed, Master: d.links.OnMasterPort(link)})
 }
 
 func (d *Driver) linkDown(link zab.LinkID, err error) {
@@ -212,7 +212,12 @@ func (d *Driver) dial(o *zab.Dial) {
 	if d.dialed != 0 {
 		d.links.Close(d.dialed, "another connection is wanted by now")
 	}
-	if d.dialed = d.links.Dial(o.Member, o.Timeout); d.dialed == 0 {
+	if o.Port != 0 {
+		d.dialed = d.links.DialMaster(o.Member, o.Port, o.Timeout)
+	} else {
+		d.dialed = d.links.Dial(o.Member, o.Timeout)
+	}
+	if d.dialed == 0 {
 		d.mail.post(zab.LinkDown{Err: errors.New("this server is ending")})
 	}
 }
@@ -230,8 +235,12 @@ func (d *Driver) endDial(link zab.LinkID) bool {
 
 func (d *Driver) received(link zab.LinkID, packets []proto.Packet) {
 	list := make([]zab.Packet, len(packets))
+	up := d.upstream.Load()
 	for i, p := range packets {
 		list[i] = zab.Packet{Packet: p, Config: membershipOf(&p)}
+		if up != nil && up.link == link {
+			list[i].For = up.asker(p.Type)
+		}
 	}
 	d.view.introduced(link, packets)
 	d.budget.wait()

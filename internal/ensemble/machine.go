@@ -19,19 +19,12 @@ import (
 func (d *Driver) became(s zab.Status) {
 	was := d.status
 	d.status = s
-	if s.Role == proto.Leading {
-		if !d.listening && d.listenAt == 0 {
-			d.listen()
-		}
-	} else if d.listening || d.listenAt != 0 {
-		d.links.StopListening()
-		d.listening, d.listenAt = false, 0
-	}
+	d.open(d.wanted(s))
 	serves := s.Stage == zab.Broadcast
 	same := was.Role == s.Role && was.Epoch == s.Epoch && was.Link == s.Link
 	if was.Stage == zab.Broadcast && !(serves && same) {
 		d.opt.Pipeline.Pause()
-		d.uplink.Store(0)
+		d.upstream.Store(nil)
 	}
 	if d.readOnly && s.Role != proto.Looking {
 		d.readOnly = false
@@ -57,24 +50,8 @@ func (d *Driver) serve(s zab.Status) {
 		d.opt.Pipeline.Lead(leadership{d}, epoch)
 		return
 	}
-	d.uplink.Store(int64(s.Link))
+	d.upstream.Store(&upstream{link: s.Link})
 	d.opt.Pipeline.Learn(uplink{d}, epoch)
-}
-
-// listen opens the quorum port, or sees to it that it is tried again.
-func (d *Driver) listen() {
-	d.listenAt = 0
-	own, err := d.own()
-	if err == nil {
-		err = d.links.Listen(own.Addrs, d.opt.Ballots.ListenOnAllIPs)
-	}
-	if err != nil {
-		const again = time.Second
-		d.log.Error("the quorum port cannot be opened: nobody can follow", "err", err, "again_in", again)
-		d.listenAt = d.now() + again
-		return
-	}
-	d.listening = true
 }
 
 // letGo looks for clients that this server should not keep any longer, and says
@@ -204,8 +181,8 @@ func (u uplink) Revalidate(session int64, timeoutMs int32) {
 }
 
 func (u uplink) post(p proto.Packet) {
-	if link := u.Driver.uplink.Load(); link != 0 {
-		u.links.Send(zab.LinkID(link), Item{Frame: Encode(&p)})
+	if up := u.upstream.Load(); up != nil {
+		up.ask(u.links, 0, &p)
 	}
 }
 
@@ -213,8 +190,12 @@ func (u uplink) post(p proto.Packet) {
 // operation.
 const requestHead = 8 + 4 + 4
 
-// request serves what a learner asks its leader for.
+// request serves what a learner asks its leader for, or has it asked.
 func (d *Driver) request(f zab.Forwarded) {
+	if d.status.Role != proto.Leading {
+		d.relay(f)
+		return
+	}
 	data := f.Packet.Data
 	pipe := d.opt.Pipeline
 	switch f.Packet.Type {

@@ -28,7 +28,7 @@ func (d *Driver) send(s zab.Sending) {
 		case p.Type == proto.PacketSnap:
 			items = append(items, d.snap(p.Packet))
 			continue
-		case p.Type == proto.PacketPing && d.status.Role != proto.Leading:
+		case p.Type == proto.PacketPing && s.Link == d.status.Link && d.status.Role != proto.Leading:
 			pong := p.Packet
 			pong.Data = appendTouches(d.opt.Pipeline.Touches())
 			items = append(items, Item{Frame: Encode(&pong)})

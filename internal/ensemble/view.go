@@ -221,6 +221,7 @@ type Health struct {
 	PeerState string // with the stage, as mntr has it
 	Sid       int64
 	Leader    int64
+	Master    int64 // of a learner: the leader, or the observer master that it learns from
 	Epoch     int64
 	Voters    int // of the committed membership
 	Observer  bool
@@ -230,7 +231,7 @@ type Health struct {
 	Membership *quorum.Config // the committed one
 	Own        quorum.Member  // this server in it
 
-	// Of a leader.
+	// Of a leader; of an observer master, what is about learners.
 	Uptime                                                time.Duration // of its reign
 	Learners                                              int
 	SyncedFollowers, SyncedNonVoting, SyncedObservers     int
@@ -245,14 +246,14 @@ func (d *Driver) Health() Health {
 	defer v.mu.Unlock()
 	s := v.status
 	h := Health{Serving: s.Stage == zab.Broadcast && d.stop.Err() == nil, Mode: modes[s.Role], PeerState: stateText(s),
-		Sid: d.opt.Sid, Leader: s.Leader, Epoch: s.Epoch, Voters: len(v.committed.Voters()), Membership: v.committed, ReadOnly: v.readOnly}
+		Sid: d.opt.Sid, Leader: s.Leader, Master: s.Master, Epoch: s.Epoch, Voters: len(v.committed.Voters()), Membership: v.committed, ReadOnly: v.readOnly}
 	if m, ok := v.committed.Member(d.opt.Sid); ok {
 		h.Own, h.Observer = m, m.Observer
 	}
 	if h.Serving {
 		h.ZxidsLeft = d.zxidsLeft(s)
 	}
-	if s.Role != proto.Leading {
+	if d.wanted(s) == noPort {
 		return h
 	}
 	h.Uptime, h.PendingSyncs = d.now()-v.since, v.pendingSyncs.Load()

@@ -102,6 +102,11 @@ func (p *Pipeline) taken(u *resume) {
 		p.notTaken(u) // it has ended meanwhile
 		return
 	}
+	if now := s.Owner(); now != nil && now != any(u) {
+		p.answered(u)
+		u.c.refuse("its session was taken up by another connection meanwhile")
+		return
+	}
 	p.answered(u)
 	u.c.welcome(s)
 }

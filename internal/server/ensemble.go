@@ -39,6 +39,8 @@ func (s *Server) startEnsemble(log *slog.Logger, opts Options) error {
 			MinNotify: ms("fastleader.minNotificationInterval", 200), MaxNotify: ms("fastleader.maxNotificationInterval", 60000),
 			Window: cfg.CommitLogCount, ForceSnap: given(cfg, "forceSnapshotSync", "false") == "true", DiskSync: sizeFactor(cfg) >= 0,
 			Reconfig: e.ReconfigEnabled, Rand: rand.New(rand.NewSource(rand.Int63())), Observer: e.Observer,
+			MasterPort: e.ObserverMasterPort, NoLog: !e.SyncEnabled, CounterMax: opts.counterMax,
+			LookDelay: ms("observer.election.DelayMs", 200), DialDelay: ms("observer.reconnectDelayMs", 0),
 		},
 		Ballots: ensemble.BallotOptions{
 			ListenOnAllIPs: e.ListenOnAllIPs, BindRetry: number(cfg, "electionPortBindRetry", 3),
@@ -48,7 +50,8 @@ func (s *Server) startEnsemble(log *slog.Logger, opts Options) error {
 		Links: ensemble.LinkOptions{
 			MaxBuffer:   int(cfg.JuteMaxBuffer + cfg.JuteMaxBufferExtra),
 			FirstPacket: cfg.InitLimit(), ReadTimeout: cfg.InitLimit(), NoDelay: true,
-			KeepAlive: given(cfg, "tcpKeepAlive", "false") == "true",
+			KeepAlive:        given(cfg, "tcpKeepAlive", "false") == "true",
+			MasterQueueBytes: max(64<<10, number(cfg, "observerMaster.sizeLimit", 32<<20)),
 		},
 		SizeFactor: sizeFactor(cfg),
 		OnFatal:    s.fail,
@@ -96,7 +99,6 @@ var unsupported = []struct{ key, off, what string }{
 	{"quorum.auth.learnerRequireSasl", "false", "SASL between servers"},
 	{"quorum.auth.serverRequireSasl", "false", "SASL between servers"},
 	{"oraclePath", "", "an oracle for two servers"},
-	{"observerMasterPort", "0", "an observer master"},
 	{"localSessionsEnabled", "false", "local sessions"},
 }
 

@@ -32,6 +32,8 @@ type cluster struct {
 	extra string       // further lines of every zoo.cfg
 	nodes []*node      // by sid - 1
 	quiet *slog.Logger // not nil: in place of the test's log
+
+	counterMax uint32 // see Options
 }
 
 // node is one server of a cluster, running or not.
@@ -159,7 +161,7 @@ func (c *cluster) start(sids ...int) {
 		if log == nil {
 			log = slog.New(slog.NewTextHandler(n.log, nil))
 		}
-		s, err := New(c.load(sid), Options{Logger: log})
+		s, err := New(c.load(sid), Options{Logger: log, counterMax: c.counterMax})
 		c.must(err)
 		n.Server = s
 	}

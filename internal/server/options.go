@@ -84,7 +84,7 @@ func pipelineOptions(cfg *config.Config, log *slog.Logger, authority *acl.Author
 		Logger: log, ACL: authority, Tick: cfg.TickTime, ServerID: sessionServer(cfg),
 		MinSessionTimeout: cfg.MinSessionTimeout, MaxSessionTimeout: cfg.MaxSessionTimeout,
 		ExtendedTypes: cfg.ExtendedTypes, EnforceQuota: cfg.EnforceQuota, Digest: cfg.DigestEnabled,
-		Reconfig: cfg.Ensemble.ReconfigEnabled, MaxRecord: int(cfg.JuteMaxBuffer + cfg.JuteMaxBufferExtra),
+		Reconfig: cfg.Ensemble.ReconfigEnabled, LeaderAlone: cfg.Distributed() && !cfg.LeaderServes, MaxRecord: int(cfg.JuteMaxBuffer + cfg.JuteMaxBufferExtra),
 		OutstandingMax: cfg.GlobalOutstandingLimit, OutLimit: outLimit(cfg),
 		ThrottleMax:     cfg.RequestThrottle.MaxRequests,
 		ThrottleStale:   cfg.RequestThrottle.DropStale && cfg.RequestThrottle.StaleConnectionCheck,
