@@ -34,15 +34,13 @@ type Options struct {
 	Logger *slog.Logger // nil: silent
 	FS     vfs.FS       // nil: the operating system's
 
-<<<<<<< HEAD
 	// counterMax is the last counter of an epoch, which tests make small; 0: as the
 	// protocol has it.
 	counterMax uint32
-=======
+
 	// Wrap, if not nil, is given every new connection to another server of the
 	// ensemble before its first byte: for tests that cut them.
 	Wrap func(c net.Conn, dialed bool) (net.Conn, error)
->>>>>>> 7edaf6f (wip)
 }
 
 // Server is a server that serves. Use New.
