@@ -57,7 +57,7 @@ func ensembleTable() []section {
 			{key: "quorumCnxnTimeoutMs", kind: number, def: "-1", lo: any32, doc: "ms to read from an election connection; -1: syncLimit."},
 			{key: "electionPortBindRetry", kind: number, def: "3", doc: "Attempts to bind the election port; 0 is for ever."},
 			{key: "fastleader.minNotificationInterval", kind: number, def: "200", doc: "ms, the shortest wait for votes."},
-			{key: "fastleader.maxNotificationInterval", kind: number, def: "60000", doc: "ms, the longest wait for votes."},
+			{key: "fastleader.maxNotificationInterval", kind: number, def: "2000", doc: "ms, the longest wait for votes before they are sent again; 60000 in the original."},
 			{key: "tcpKeepAlive", kind: truth, def: "false", doc: "TCP keep-alive on election connections."},
 			{key: "observer.reconnectDelayMs", kind: number, def: "0", doc: "ms before an observer reconnects."},
 			{key: "observer.election.DelayMs", kind: number, def: "200", doc: "ms before an observer asks for the leader again."},

@@ -63,10 +63,15 @@ func (b *Ballots) accept(c net.Conn) {
 	b.wg.Go(func() { b.greet(era, c, arrival) })
 }
 
+// unacknowledged is how long the system of a peer may be silent about a vote. A
+// server that is only slow has a system that answers.
+const unacknowledged = 3 * time.Second
+
 // greet reads the opening message of a connection and decides who keeps it
 // (section 2.2).
 func (b *Ballots) greet(era context.Context, raw net.Conn, arrival uint64) {
 	setUp(raw, true, b.opt.KeepAlive)
+	giveUpAfter(raw, unacknowledged)
 	raw.SetDeadline(deadline(b.opt.HandshakeTimeout))
 	c, err := raw, error(nil)
 	if b.opt.Wrap != nil {

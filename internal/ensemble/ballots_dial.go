@@ -120,6 +120,7 @@ func (b *Ballots) openOne(era context.Context, addrs []string, hello []byte) (ne
 		return nil, err
 	}
 	setUp(raw, true, b.opt.KeepAlive)
+	giveUpAfter(raw, unacknowledged)
 	raw.SetDeadline(deadline(b.opt.HandshakeTimeout))
 	c := raw
 	if b.opt.Wrap != nil {
