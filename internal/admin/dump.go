@@ -16,6 +16,7 @@ import (
 // sessionDump is the answer to dump.
 type sessionDump struct {
 	Sessions    expiry[int64]
+	Local       expiry[int64]   // nil where there are no local sessions
 	Global      []globalSession // in place of Sessions at a learner, which expires none
 	Learner     bool
 	Ephemerals  []owned
@@ -33,11 +34,18 @@ type owned struct {
 
 func (a *Admin) dump() answer {
 	d := sessionDump{Sessions: expiry[int64]{}, Connections: expiry[connection]{}, Learner: a.learns()}
+	if a.src.Config.Distributed() && a.src.Config.LocalSessions {
+		d.Local = expiry[int64]{}
+	}
 	var ids []int64
 	a.src.Pipeline.Sessions().Each(func(s *session.Session) {
+		at := a.moment(s.Deadline())
+		if d.Local != nil && !s.Global() {
+			d.Local[at] = append(d.Local[at], s.ID())
+			return
+		}
 		ids = append(ids, s.ID())
 		d.Global = append(d.Global, globalSession{s.ID(), s.Timeout()})
-		at := a.moment(s.Deadline())
 		d.Sessions[at] = append(d.Sessions[at], s.ID())
 	})
 	slices.SortFunc(ids, bySessionID)
@@ -61,10 +69,17 @@ func bySessionID(x, y int64) int { return cmp.Compare(uint64(x), uint64(y)) }
 
 func (d sessionDump) appendText(b []byte) []byte {
 	b = append(b, "SessionTracker dump:\n"...)
-	if d.Learner {
+	if d.Local != nil {
+		b = appendSets(append(b, "Local "...), d.Local)
+	}
+	switch {
+	case d.Learner:
 		b = appendGlobal(b, d.Global)
-	} else {
-		b = d.appendSets(b)
+	case d.Local != nil:
+		b = append(b, "Global "...)
+		fallthrough
+	default:
+		b = appendSets(b, d.Sessions)
 	}
 	b = fmt.Appendf(b, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n", len(d.Ephemerals))
 	for _, o := range d.Ephemerals {
@@ -97,9 +112,9 @@ func appendGlobal(b []byte, list []globalSession) []byte {
 	return b
 }
 
-func (d sessionDump) appendSets(b []byte) []byte {
+func appendSets(b []byte, e expiry[int64]) []byte {
 	b = append(b, "Session Sets "...)
-	return d.Sessions.appendText(b, func(b []byte, ids []int64) []byte {
+	return e.appendText(b, func(b []byte, ids []int64) []byte {
 		slices.SortFunc(ids, bySessionID)
 		for _, id := range ids {
 			b = fmt.Appendf(b, "\t%s\n", proto.SessionID(id))

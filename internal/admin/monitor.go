@@ -35,6 +35,7 @@ func (a *Admin) monitor() answer {
 	v.Close()
 	open, limit := descriptors()
 	fsyncs := a.src.Fsyncs()
+	globals, locals := p.Sessions().Count()
 	m := metrics{
 		{"version", s.Version},
 		{"server_state", s.Mode},
@@ -53,8 +54,8 @@ func (a *Admin) monitor() answer {
 		{"approximate_data_size", data + rootTwice},
 		{"open_file_descriptor_count", open},
 		{"max_file_descriptor_count", limit},
-		{"global_sessions", p.Sessions().Len()},
-		{"local_sessions", 0},
+		{"global_sessions", globals},
+		{"local_sessions", locals},
 		{"uptime", time.Since(a.src.Started).Milliseconds()},
 		{"connection_request_count", counts.Connections.Load()},
 		{"connection_rejected", a.src.Rejected()},
@@ -62,6 +63,7 @@ func (a *Admin) monitor() answer {
 		{"stale_sessions_expired", counts.Expired.Load()},
 		{"throttled_ops", counts.Throttled.Load()},
 		{"large_requests_rejected", counts.LargeRejected.Load()},
+		{"digest_mismatches_count", counts.DigestMismatches.Load()},
 		{"cnt_fsynctime", fsyncs},
 	}...)
 	m = append(m, a.ensembleMetrics()...)

@@ -409,7 +409,7 @@ func TestReadOnlyWithoutALeader(t *testing.T) {
 }
 
 func TestSettingsThatAreRefused(t *testing.T) {
-	for _, line := range []string{"sslQuorum=true", "portUnification=true", "quorum.auth.enableSasl=true", "oraclePath=/tmp/oracle", "localSessionsEnabled=true"} {
+	for _, line := range []string{"sslQuorum=true", "portUnification=true", "quorum.auth.enableSasl=true", "oraclePath=/tmp/oracle"} {
 		key, _, _ := strings.Cut(line, "=")
 		c := newCluster(t, "ppp", line)
 		s, err := New(c.load(1), Options{})

@@ -92,6 +92,9 @@ func pipelineOptions(cfg *config.Config, log *slog.Logger, authority *acl.Author
 		ThrottledOpWait: cfg.ThrottledOpWaitTime, LargeThreshold: int(cfg.LargeRequestThreshold), LargeMax: cfg.LargeRequestMaxBytes,
 		ContainerPeriod: cfg.Container.CheckInterval, ContainerMax: cfg.Container.MaxPerMinute, ContainerUnused: cfg.Container.MaxNeverUsed,
 	}
+	if cfg.Distributed() {
+		opt.LocalSessions, opt.LocalUpgrades = cfg.LocalSessions, cfg.LocalSessions && cfg.LocalSessionsUpgrading
+	}
 	if cfg.SessionRequireClientSASLAuth || cfg.EnforceAuth.Enabled {
 		opt.EnforceAuth = proto.ErrSessionClosedSASL
 	}
@@ -101,6 +104,9 @@ func pipelineOptions(cfg *config.Config, log *slog.Logger, authority *acl.Author
 		if t.WeightEnabled {
 			b.Capacity, b.FillCount = t.Tokens*t.GlobalWeight, t.FillCount*t.GlobalWeight
 			b.NewCost, b.RenewCost = t.GlobalWeight, t.RenewWeight
+			if opt.LocalSessions {
+				b.NewCost = t.LocalWeight
+			}
 		}
 		opt.ConnectionBucket = b
 	}
