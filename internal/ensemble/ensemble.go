@@ -69,6 +69,10 @@ type Options struct {
 	// where memberships do not change. They are called in order, by the loop.
 	Membership, Seen func(*quorum.Config) error
 
+	// ClientPort is told that a membership has given this server another address
+	// for its clients; nil where it has none.
+	ClientPort func(to quorum.HostPort)
+
 	// OnFatal is told once that the server cannot go on: nothing is acknowledged
 	// from then on.
 	OnFatal func(error)
@@ -93,7 +97,7 @@ type Driver struct {
 	links   *Links
 	ballots *Ballots
 	opened  chan struct{} // closed when ballots is set
-	frames  Frames
+	batch   Batch
 
 	stop    context.Context
 	cancel  context.CancelFunc

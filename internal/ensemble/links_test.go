@@ -37,17 +37,16 @@ func TestPacketsArriveInOrder(t *testing.T) {
 		t.Error("a link to the leader does not count as dialled")
 	}
 	const n = 5_000
-	var frames Frames
 	for i := range n {
 		size := i % 300
 		if i%1000 == 0 {
 			size = 50_000 // not gathered but sent from where it is
 		}
-		leader.Send(to, Item{Frame: frames.Encode(proposal(i, size))})
+		leader.Send(to, Item{Frame: Encode(proposal(i, size))})
 		learner.Send(from, Item{Frame: Encode(&proto.Packet{Type: proto.PacketAck, Zxid: proto.Zxid(i)})})
 	}
 	for i, p := range learner.packets(from, n) {
-		if want := len(frames.Encode(proposal(i, 0))); p.Zxid != proto.Zxid(i) || want == 0 {
+		if p.Zxid != proto.Zxid(i) {
 			t.Fatalf("packet %d has zxid %d", i, p.Zxid)
 		}
 		if want := bytes.Repeat([]byte{byte(i)}, len(p.Data)); !bytes.Equal(p.Data, want) {
@@ -530,16 +529,14 @@ func BenchmarkBroadcast(b *testing.B) {
 		id, _ := pair(b, leader, learner, at)
 		to = append(to, id)
 	}
-	var frames Frames
 	data := make([]byte, 200)
 	left := 0
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		f := frames.Encode(&proto.Packet{Type: proto.PacketProposal, Zxid: proto.Zxid(i), Data: data})
+		f := Encode(&proto.Packet{Type: proto.PacketProposal, Zxid: proto.Zxid(i), Data: data})
 		for _, id := range to {
 			leader.Send(id, Item{Frame: f})
 		}
-		frames.Reset()
 		for left += len(to); left > 4000; {
 			left -= <-got
 		}

@@ -86,7 +86,7 @@ func (d *Driver) step(ev zab.Event) time.Duration {
 		return math.MaxInt64
 	}
 	d.execute(o)
-	d.frames.Reset()
+	d.batch.Reset()
 	return o.Wake
 }
 

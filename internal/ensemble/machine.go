@@ -86,8 +86,8 @@ func (d *Driver) adopt(committed, seen *quorum.Config) {
 		d.rebind()
 	}
 	was, _ := before.Member(d.opt.Sid)
-	if is, ok := committed.Member(d.opt.Sid); ok && is.Client != nil && was.Client != nil && *is.Client != *was.Client {
-		d.log.Warn("the membership gives this server another client port, which it opens when it starts again", "from", was.Client, "to", is.Client)
+	if is, ok := committed.Member(d.opt.Sid); ok && is.Client != nil && (was.Client == nil || *is.Client != *was.Client) && d.opt.ClientPort != nil {
+		d.opt.ClientPort(*is.Client)
 	}
 }
 

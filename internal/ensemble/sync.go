@@ -16,8 +16,28 @@ import (
 	"paddock/proto"
 )
 
-// send queues packets for a link, each encoded once for all links.
+// send queues packets for a link. Most are the same for several links.
 func (d *Driver) send(s zab.Sending) {
+	if slices.ContainsFunc(s.Packets, special) {
+		d.links.SendLater(s.Link, d.items(s)...)
+	} else {
+		d.links.SendLater(s.Link, Item{Frame: d.batch.Encode(s.Packets)})
+	}
+	if !slices.Contains(d.unsent, s.Link) {
+		d.unsent = append(d.unsent, s.Link)
+	}
+}
+
+// special tells of packets that are more than their bytes.
+func special(p zab.Packet) bool {
+	switch p.Type {
+	case proto.PacketProposal, proto.PacketAck, proto.PacketCommit, proto.PacketInform:
+		return p.Body.Log
+	}
+	return true
+}
+
+func (d *Driver) items(s zab.Sending) []Item {
 	items := make([]Item, 0, len(s.Packets))
 	for i := range s.Packets {
 		p := &s.Packets[i]
@@ -38,12 +58,9 @@ func (d *Driver) send(s zab.Sending) {
 		case p.Type == proto.PacketSync:
 			d.view.pendingSyncs.Add(-1)
 		}
-		items = append(items, Item{Frame: d.frames.Encode(&p.Packet)})
+		items = append(items, Item{Frame: Encode(&p.Packet)})
 	}
-	d.links.SendLater(s.Link, items...)
-	if !slices.Contains(d.unsent, s.Link) {
-		d.unsent = append(d.unsent, s.Link)
-	}
+	return items
 }
 
 // logRange writes transactions of the log, each with its COMMIT.

@@ -8,8 +8,8 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"unsafe"
 
+	"paddock/internal/zab"
 	"paddock/jute"
 	"paddock/proto"
 )
@@ -41,41 +41,38 @@ type encoder struct {
 
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
-// Frames encodes each packet once, however many links it goes to. Reset it when
-// Out has been done. The zero value is ready. It is for one goroutine.
-type Frames struct{ made map[frameKey]Frame }
-
-// frameKey tells packets apart without a look at their data: within one Out the
-// same proposal has the same memory.
-type frameKey struct {
-	typ  proto.PacketType
-	zxid proto.Zxid
-	data *byte
-	n    int // length of data, -1 for null
+// Batch is packets of one Sending, encoded once for all links that they go to:
+// those share the slice. It is for one goroutine.
+type Batch struct {
+	first *zab.Packet // what was encoded last
+	n     int
+	frame Frame
 }
 
-// Encode is Encode, remembering what it made of the same packet.
-func (f *Frames) Encode(p *proto.Packet) Frame {
-	if p.Auth != nil {
-		return Encode(p)
+// Encode returns the bytes of all packets, one behind the other. Packets are not
+// changed after the first call with them until Reset.
+func (b *Batch) Encode(packets []zab.Packet) Frame {
+	if b.first == &packets[0] && b.n == len(packets) {
+		return b.frame
 	}
-	k := frameKey{p.Type, p.Zxid, unsafe.SliceData(p.Data), len(p.Data)}
-	if p.Data == nil {
-		k.n = -1
+	size := 0
+	for i := range packets {
+		size += packetHead + len(packets[i].Data) + 4
 	}
-	if b, ok := f.made[k]; ok {
-		return b
+	e := encoders.Get().(*encoder)
+	e.coder = jute.Encoder(make([]byte, 0, size))
+	for i := range packets {
+		e.packet = packets[i].Packet // Fields would write to it
+		e.packet.Fields(&e.coder)
 	}
-	if f.made == nil {
-		f.made = map[frameKey]Frame{}
-	}
-	b := Encode(p)
-	f.made[k] = b
-	return b
+	*b = Batch{&packets[0], len(packets), Frame(e.coder.Bytes())}
+	*e = encoder{}
+	encoders.Put(e)
+	return b.frame
 }
 
 // Reset forgets.
-func (f *Frames) Reset() { clear(f.made) }
+func (b *Batch) Reset() { *b = Batch{} }
 
 // cutter finds the ends of packets in a stream that has no frames (section 4.1).
 // It goes on where it stopped, so that a packet that comes byte by byte is

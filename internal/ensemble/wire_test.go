@@ -12,10 +12,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 
+	"paddock/internal/zab"
 	"paddock/proto"
 )
 
@@ -255,25 +257,30 @@ func TestAcksUseOneChunk(t *testing.T) {
 	}
 }
 
-func TestFramesAreEncodedOnce(t *testing.T) {
-	var f Frames
-	p := proto.Packet{Type: proto.PacketProposal, Zxid: 5, Data: []byte("txn")}
-	same := p
-	a, b := f.Encode(&p), f.Encode(&same)
+func TestABatchIsEncodedOnce(t *testing.T) {
+	var batch Batch
+	packets := []zab.Packet{{Packet: proto.Packet{Type: proto.PacketProposal, Zxid: 5, Data: []byte("txn")}},
+		{Packet: proto.Packet{Type: proto.PacketCommit, Zxid: 5}}, {Packet: proto.Packet{Type: proto.PacketPing, Data: []byte{}}}}
+	var want []byte
+	for i := range packets {
+		want = append(want, Encode(&packets[i].Packet)...)
+	}
+	a, b := batch.Encode(packets), batch.Encode(packets)
+	if !bytes.Equal(a, want) {
+		t.Errorf("%x, want %x", a, want)
+	}
 	if &a[0] != &b[0] {
-		t.Error("the same proposal is encoded twice")
+		t.Error("the same packets are encoded twice")
 	}
-	other := p
-	other.Type = proto.PacketInform
-	if c := f.Encode(&other); c[3] != byte(proto.PacketInform) {
-		t.Error("an INFORM is sent as PROPOSAL")
+	if c := batch.Encode(packets[:2]); !bytes.Equal(c, want[:len(c)]) || len(c) == len(a) {
+		t.Error("fewer packets are sent as all")
 	}
-	null, empty := proto.Packet{Type: proto.PacketPing}, proto.Packet{Type: proto.PacketPing, Data: []byte{}}
-	if bytes.Equal(f.Encode(&null), f.Encode(&empty)) {
-		t.Error("null data and empty data are sent alike")
+	if c := batch.Encode(slices.Clone(packets)); !bytes.Equal(c, want) {
+		t.Error("other packets are sent as those before")
 	}
-	f.Reset()
-	if c := f.Encode(&p); &c[0] == &a[0] || !bytes.Equal(a, c) {
+	batch.Encode(packets)
+	batch.Reset()
+	if c := batch.Encode(packets); &c[0] == &a[0] || !bytes.Equal(a, c) {
 		t.Error("after Reset an old frame is used")
 	}
 }

@@ -8,12 +8,16 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand"
+	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"paddock/internal/config"
+	"paddock/internal/conn"
 	"paddock/internal/ensemble"
+	"paddock/internal/quorum"
 	"paddock/internal/vfs"
 	"paddock/internal/zab"
 )
@@ -36,7 +40,7 @@ func (s *Server) startEnsemble(log *slog.Logger, opts Options) error {
 		Store: s.store, Tree: s.tree, Pipeline: s.pipe, Keeper: s.keeper, Flush: flushOptions(cfg),
 		Zab: zab.Options{
 			Tick: cfg.TickTime, InitLimit: e.InitLimit, SyncLimit: e.SyncLimit, ConnectLimit: e.ConnectToLearnerMasterLimit,
-			MinNotify: ms("fastleader.minNotificationInterval", 200), MaxNotify: ms("fastleader.maxNotificationInterval", 60000),
+			MinNotify: ms("fastleader.minNotificationInterval", 200), MaxNotify: ms("fastleader.maxNotificationInterval", 2000),
 			Window: cfg.CommitLogCount, ForceSnap: given(cfg, "forceSnapshotSync", "false") == "true", DiskSync: sizeFactor(cfg) >= 0,
 			Reconfig: e.ReconfigEnabled, Rand: rand.New(rand.NewSource(rand.Int63())), Observer: e.Observer,
 			MasterPort: e.ObserverMasterPort, NoLog: !e.SyncEnabled, CounterMax: opts.counterMax,
@@ -65,6 +69,7 @@ func (s *Server) startEnsemble(log *slog.Logger, opts Options) error {
 		return err
 	}
 	opt.Membership, opt.Seen = dynamic.Committed, dynamic.Seen
+	opt.ClientPort = s.moveClientPort
 	if opt.MinVoters = 2; !e.StandaloneEnabled {
 		opt.MinVoters = 1
 	}
@@ -74,6 +79,29 @@ func (s *Server) startEnsemble(log *slog.Logger, opts Options) error {
 	opt.Links.Wrap, opt.Ballots.Wrap = opts.Wrap, opts.Wrap
 	s.driver, err = ensemble.Start(context.Background(), opt)
 	return err
+}
+
+// moveClientPort opens another port for clients, in place of the one there is.
+func (s *Server) moveClientPort(to quorum.HostPort) {
+	<-s.wired
+	if s.port == nil {
+		return
+	}
+	if now, ok := s.port.Addr().(*net.TCPAddr); ok && now.Port == to.Port {
+		return // it is served already, or would be in its own way
+	}
+	host := to.Host
+	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
+		host = ""
+	}
+	addr := net.JoinHostPort(host, strconv.Itoa(to.Port))
+	ln, err := conn.Listen(addr, s.cfg.ListenBacklog)
+	if err != nil {
+		s.log.Error("the membership gives this server another client port, which cannot be opened: the old one stays", "from", s.port.Addr(), "err", err)
+		return
+	}
+	s.log.Info("the client port has moved", "from", s.port.Addr(), "to", ln.Addr())
+	s.port.Move(ln)
 }
 
 // peerState is what the peer begins with.

@@ -96,6 +96,32 @@ func TestMembershipChanges(t *testing.T) {
 	paths = append(paths, c.fill(cl, "of-four", 5)...)
 	c.agree()
 
+	// Its clients' port moves; connections that there are stay.
+	stays := c.connect(4)
+	defer stays.Close()
+	if _, _, err := stays.Exists(context.Background(), "/"); err != nil {
+		t.Fatal(err)
+	}
+	old, moved := c.nodes[3].client, freePort(t)
+	if _, code := c.reconfig(lead, proto.Reconfig{Joining: fmt.Sprintf("%s;127.0.0.1:%d", line, moved), Leaving: null, NewMembers: null, CurConfigID: -1}); code != proto.OK {
+		t.Fatalf("another client port: %v", code)
+	}
+	c.await("the client port to move", func() bool {
+		if nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", moved)); err == nil {
+			nc.Close()
+			nc, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", old))
+			if err == nil {
+				nc.Close()
+			}
+			return err != nil
+		}
+		return false
+	})
+	c.nodes[3].client = moved
+	if _, _, err := stays.Exists(context.Background(), "/"); err != nil {
+		t.Errorf("a connection to the port that was: %v", err)
+	}
+
 	lead = c.leader()
 	text, code = c.reconfig(lead%4+1, proto.Reconfig{Joining: null, Leaving: fmt.Sprint(lead), NewMembers: null, CurConfigID: -1})
 	if code != proto.OK || strings.Contains(text, fmt.Sprintf("server.%d=", lead)) {
