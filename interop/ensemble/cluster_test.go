@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -63,9 +64,15 @@ func newCluster(t *testing.T, kinds string, more string) *cluster {
 	}
 	t.Cleanup(func() {
 		for _, s := range c.servers {
-			if s.cmd != nil {
-				s.kill()
+			if s.cmd == nil {
+				continue
 			}
+			if t.Failed() { // what each goroutine or thread is at goes to the log
+				s.signal(syscall.SIGCONT)
+				s.signal(syscall.SIGQUIT)
+				time.Sleep(time.Second)
+			}
+			s.kill()
 		}
 		if t.Failed() {
 			for _, s := range c.servers {

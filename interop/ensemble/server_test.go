@@ -3,6 +3,7 @@
 package ensemble
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -156,7 +157,9 @@ func (s *server) signal(sig syscall.Signal) {
 		s.c.t.Fatalf("%v does not run", s)
 	}
 	s.c.note("%v to %v", sig, s)
-	must(s.c.t, s.cmd.Process.Signal(sig))
+	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		s.c.t.Fatal(err)
+	}
 }
 
 // end sends a signal and waits for the end of the process.
