@@ -17,8 +17,8 @@ import (
 // these try as long, and at first often: nothing is served meanwhile.
 const (
 	dialFirstPause = 5 * time.Millisecond
-	dialLastPause  = 100 * time.Millisecond
-	dialTries      = 10 // half a second in all
+	dialLastPause  = 20 * time.Millisecond
+	dialTries      = 27 // half a second in all
 )
 
 // Dial connects to a leader: in a few tries, all its addresses at once, within
