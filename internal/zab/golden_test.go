@@ -261,6 +261,8 @@ func TestLearnerAsRecorded(t *testing.T) {
 			"send 11, acceptedEpoch 1, send 18, currentEpoch 1, send 3, send 3", ""},
 		{"last of three", "fresh-3-nodes", "Q1:3->2", 3, 2, 0, 0, 0, none,
 			"send 11, acceptedEpoch 1, send 18, restore 1:0, snapshot, currentEpoch 1, send 3, send 3", ""},
+		{"a follower without a vote, that gets one", "reconfig-add", "Q4:5->3", 5, 3, 0, 0, 0, none,
+			"send 11, acceptedEpoch 1, send 18, restore 1:c, snapshot, currentEpoch 1, send 3, send 3, log 1:d..1:d, send 3", "1:d"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rows := slices.DeleteFunc(recording(t, tt.file), func(r row) bool { return r.Conn != tt.conn || r.Kind != "packet" })

@@ -25,6 +25,7 @@ type learner struct {
 	leader int64
 	server int64         // whose learner it is: the leader, or an observer master
 	dialAt time.Duration // when to dial; 0: it has
+	began  time.Duration
 	link   LinkID
 	heard  time.Duration
 	via    string
@@ -72,7 +73,7 @@ const (
 )
 
 func newLearner(p *Peer, leader int64) *learner {
-	return &learner{p: p, leader: leader, server: leader, observer: p.role == proto.Observing, heard: p.now}
+	return &learner{p: p, leader: leader, server: leader, began: p.now, observer: p.role == proto.Observing, heard: p.now}
 }
 
 // start dials, once this peer is known to follow.
@@ -131,11 +132,29 @@ func (f *learner) linkUp(id LinkID) {
 	p.send(id, k)
 }
 
+// A connection that ends before the leader has said a word is as good as one
+// that was refused, and the leader may just not be there yet: a forwarder between
+// them takes it in any case. A leader that had to be elected anew each time would
+// be dialled too early each time.
+const (
+	redialFor   = 500 * time.Millisecond
+	redialPause = 20 * time.Millisecond
+)
+
 func (f *learner) linkDown(ev LinkDown) {
 	if f.link == 0 && f.state != dialing {
 		return
 	}
+	up := f.link != 0
 	f.link = 0
+	if up && f.state == sentInfo && f.server == f.leader && f.p.now < f.began+redialFor {
+		f.state, f.dialAt = dialing, f.p.now+redialPause
+		f.heard = f.dialAt
+		return
+	}
+	if up && f.server == f.leader { // one that is gone is not waited for
+		f.p.election.reachable(f.leader, false)
+	}
 	f.p.look("the connection to the leader has ended", "leader", f.leader, "by way of", f.server, "err", ev.Err)
 }
 

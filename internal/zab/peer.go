@@ -468,9 +468,6 @@ func (p *Peer) linkDown(ev LinkDown) {
 	case p.lead != nil && ev.Link != 0:
 		p.lead.linkDown(ev)
 	case p.learn != nil && p.learn.link == ev.Link:
-		if ev.Link != 0 && p.learn.server == p.learn.leader { // one that is gone is not waited for
-			p.election.reachable(p.learn.leader, false)
-		}
 		p.learn.linkDown(ev)
 	case p.master != nil:
 		p.master.left(ev)
