@@ -241,6 +241,14 @@ type Health struct {
 
 // Health may be called by any goroutine.
 func (d *Driver) Health() Health {
+	h, s := d.health()
+	if h.Serving {
+		h.ZxidsLeft = d.zxidsLeft(s) // takes a view of the tree, which comes before the view's lock
+	}
+	return h
+}
+
+func (d *Driver) health() (Health, zab.Status) {
 	v := &d.view
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -250,11 +258,8 @@ func (d *Driver) Health() Health {
 	if m, ok := v.committed.Member(d.opt.Sid); ok {
 		h.Own, h.Observer = m, m.Observer
 	}
-	if h.Serving {
-		h.ZxidsLeft = d.zxidsLeft(s)
-	}
 	if d.wanted(s) == noPort {
-		return h
+		return h, s
 	}
 	h.Uptime, h.PendingSyncs = d.now()-v.since, v.pendingSyncs.Load()
 	h.LastProposalBytes, h.MinProposalBytes, h.MaxProposalBytes = v.last, v.low, v.high
@@ -270,7 +275,7 @@ func (d *Driver) Health() Health {
 			h.SyncedNonVoting++
 		}
 	}
-	return h
+	return h, s
 }
 
 // zxidsLeft is how many transactions this epoch has room for: at the end of it
