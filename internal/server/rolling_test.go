@@ -281,3 +281,38 @@ func TestNothingToHandOverTo(t *testing.T) {
 		t.Errorf("an observer: %+v, %v", h, err)
 	}
 }
+
+// Whoever asks how a leader is does not stand in the way of its writes: each of
+// them takes the tree's lock and the driver's.
+func TestHealthUnderLoad(t *testing.T) {
+	c := newCluster(t, "ppp", "")
+	c.start()
+	lead := c.leader()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				c.nodes[lead-1].driver.Health()
+			}
+		})
+	}
+	var writers []*counter
+	for i := range 6 {
+		w := &counter{cl: c.at(i%3+1, 5*time.Second), path: fmt.Sprintf("/w%d", i)}
+		c.create(w.cl, w.path)
+		writers = append(writers, w)
+		wg.Go(func() { w.run(ctx) })
+	}
+	c.await("writes of all", func() bool {
+		for _, w := range writers {
+			if w.acked.Load() < 200 {
+				return false
+			}
+		}
+		return true
+	})
+	stop()
+	wg.Wait()
+}
