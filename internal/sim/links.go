@@ -35,6 +35,7 @@ type end struct {
 	reading bool // a turn of the reader is asked for
 	loading bool // a SNAP was read, its body was not
 	body    *snap
+	asked   []zab.LinkID // whose syncs have gone this way, 0: this server's own
 
 	wire wire // what the protocol demands of this end
 }
@@ -66,9 +67,9 @@ func (r *run) dial(s *server, d zab.Dial) {
 		}
 		tries++
 		switch {
-		case to != nil && to.listening() && !r.cut[s.index][to.index] && !r.cut[to.index][s.index]:
-			r.connect(s, to)
-		case tries >= 5 || r.now >= deadline:
+		case to != nil && to.listening(d.Port != 0) && !r.cut[s.index][to.index] && !r.cut[to.index][s.index]:
+			r.connect(s, to, d.Port != 0)
+		case tries >= 5 || d.Port != 0 || r.now >= deadline:
 			s.step(zab.LinkDown{Err: errRefused})
 		default:
 			r.after(r.between(r.set.tick/20, r.set.tick/5), try)
@@ -77,13 +78,13 @@ func (r *run) dial(s *server, d zab.Dial) {
 	r.after(r.delay(), try)
 }
 
-func (r *run) connect(s, to *server) {
+func (r *run) connect(s, to *server, master bool) {
 	mine, theirs := r.newEnd(s), r.newEnd(to)
 	mine.peer, theirs.peer = theirs, mine
 	r.trace("connected", s.id, to.id, int64(mine.id))
 	to.ends = append(to.ends, theirs)
 	s.ends = append(s.ends, mine)
-	to.step(zab.LinkUp{Link: theirs.id})
+	to.step(zab.LinkUp{Link: theirs.id, Master: master})
 	r.after(r.delay(), func() {
 		if mine.gen == s.gen && mine.open {
 			s.step(zab.LinkUp{Link: mine.id, Dialed: true})
@@ -249,6 +250,9 @@ func (e *end) read() {
 			e.observer = true
 		}
 		got = append(got, e.s.r.withConfig(p.packet))
+		if p.packet.Type == proto.PacketSync && len(e.asked) > 0 {
+			got[len(got)-1].For, e.asked = e.asked[0], e.asked[1:]
+		}
 	}
 	if len(got) > 0 {
 		e.s.step(zab.Received{Link: e.id, Packets: got})

@@ -78,15 +78,28 @@ func (s *server) submit(q *request) {
 		s.step(zab.Barrier{Token: q.token})
 	case q.op.Type == proto.OpGetData:
 		s.syncs = append(s.syncs, q)
-		s.send(s.status.Link, zab.Packet{Packet: q.packet(proto.OpSync)})
+		s.ask(0, q.packet(proto.OpSync))
 	case leading:
 		s.waiting = append(s.waiting, q)
 		s.settle(q.session, q.cxid, q.op)
 		s.propose()
 	default:
 		s.waiting = append(s.waiting, q)
-		s.send(s.status.Link, zab.Packet{Packet: q.packet(q.op.Type)})
+		s.ask(0, q.packet(q.op.Type))
 	}
+}
+
+// ask sends a request to the leader, or to an observer master; asker is whose it
+// is, 0 for this server's own. The leader does not say whom a SYNC is for.
+func (s *server) ask(asker zab.LinkID, p proto.Packet) {
+	if e := s.end(s.status.Link); e != nil && opOf(p) == proto.OpSync {
+		e.asked = append(e.asked, asker)
+	}
+	s.send(s.status.Link, zab.Packet{Packet: p})
+}
+
+func opOf(p proto.Packet) proto.OpCode {
+	return proto.OpCode(int32(binary.BigEndian.Uint32(p.Data[12:])))
 }
 
 // packet is the REQUEST of a forwarded operation. Behind the header is a form
@@ -99,10 +112,14 @@ func (q *request) packet(t proto.OpCode) proto.Packet {
 	return proto.Packet{Type: proto.PacketRequest, Zxid: -1, Data: b}
 }
 
-// forwarded is a REQUEST of a learner, at its leader.
+// forwarded is a REQUEST of a learner, at its leader or observer master.
 func (s *server) forwarded(f zab.Forwarded) {
 	if f.Packet.Type != proto.PacketRequest {
 		return // a touch table
+	}
+	if s.status.Role != proto.Leading {
+		s.ask(f.Link, f.Packet)
+		return
 	}
 	b := f.Packet.Data
 	num := func(at int) int32 { return int32(binary.BigEndian.Uint32(b[at:])) }

@@ -312,8 +312,13 @@ func (s *server) became(st zab.Status) {
 	}
 }
 
-// listening tells whether the quorum port is open.
-func (s *server) listening() bool { return s.alive && s.status.Role == proto.Leading }
+// listening tells whether the quorum port is open, or that of an observer master.
+func (s *server) listening(master bool) bool {
+	if master {
+		return s.alive && s.status.Role == proto.Following && s.status.Stage == zab.Broadcast
+	}
+	return s.alive && s.status.Role == proto.Leading
+}
 
 func (s *server) fail(format string, args ...any) {
 	s.r.fail("server %d %s", s.id, fmt.Sprintf(format, args...))

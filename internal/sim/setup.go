@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"math/rand"
 	"time"
 
 	"paddock/internal/quorum"
@@ -82,6 +83,11 @@ func (r *run) newSetup() setup {
 		s.spare = pick(0, 1, 2)
 		s.faults = append(s.faults, fault{"reconfig", (*run).changeMembers})
 	}
+	// Drawn apart: seeds without observers stay what they were.
+	if own := rand.New(rand.NewSource(int64(r.seed) ^ 0x6d6173746572)); s.observers > 0 && own.Intn(2) == 0 {
+		s.options.MasterPort = 2191
+		s.options.LookDelay, s.options.DialDelay = s.tick/10, s.tick/10
+	}
 	return s
 }
 
@@ -90,9 +96,9 @@ func (s setup) String() string {
 	for _, f := range s.faults {
 		names += " " + f.name
 	}
-	return fmt.Sprintf("%d voters, %d observers, %d spare, weighted %v, tick %v, limits %d %d, window %d, force %v, disk sync %v, counter max %d; "+
+	return fmt.Sprintf("%d voters, %d observers (master port %d), %d spare, weighted %v, tick %v, limits %d %d, window %d, force %v, disk sync %v, counter max %d; "+
 		"delay %v, loss %v, again %v, turn %v, flush %v, batch %d, snapshots %v, purge %v; %d clients, %d at once, every %v; until %v:%s, every %v, ambush %v, drift %v",
-		s.voters, s.observers, s.spare, s.weighted, s.tick, s.options.InitLimit, s.options.SyncLimit, s.options.Window, s.options.ForceSnap, s.options.DiskSync, s.options.CounterMax,
+		s.voters, s.observers, s.options.MasterPort, s.spare, s.weighted, s.tick, s.options.InitLimit, s.options.SyncLimit, s.options.Window, s.options.ForceSnap, s.options.DiskSync, s.options.CounterMax,
 		s.delay, s.loss, s.again, s.turn, s.flush, s.batch, s.snapshot, s.purge, s.clients, s.pipelined, s.think, s.calm, names, s.every, s.ambush, s.drift)
 }
 
