@@ -61,7 +61,7 @@ func ensembleTable() []section {
 			{key: "tcpKeepAlive", kind: truth, def: "false", doc: "TCP keep-alive on election connections."},
 			{key: "observer.reconnectDelayMs", kind: number, def: "0", doc: "ms before an observer reconnects."},
 			{key: "observer.election.DelayMs", kind: number, def: "200", doc: "ms before an observer asks for the leader again."},
-			{key: "observerMaster.sizeLimit", kind: number, def: "33554432", lo: any32, doc: "Bytes of proposals kept for observers."},
+			{key: "observerMaster.sizeLimit", kind: number, def: "33554432", lo: any32, doc: "Bytes that may wait to be sent to an observer of a follower before it is let go; at least 65536. Nothing else is kept for observers here."},
 			{key: "leaderConnectDelayDuringRetryMs", kind: number, def: "100", doc: "ms between attempts to reach the leader."},
 		}},
 		{title: "Ensemble: security between servers", fate: ensemble, rows: []row{

@@ -231,6 +231,9 @@ func (f *learner) packet(k *Packet) error {
 			// The driver adds whom it heard of.
 			f.p.send(f.link, Packet{Packet: proto.Packet{Type: proto.PacketPing, Zxid: k.Zxid, Data: k.Data, Auth: k.Auth}})
 		}
+		if f.p.master != nil {
+			f.p.master.ping()
+		}
 		return nil
 	case f.state == sentInfo:
 		return f.leaderInfo(k)

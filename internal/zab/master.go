@@ -5,7 +5,6 @@ package zab
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"paddock/proto"
 )
@@ -20,13 +19,10 @@ import (
 // one step.
 type master struct {
 	roster
-	queue    []Packet // decided, to be told to observers
-	nextPing time.Duration
+	queue []Packet // decided, to be told to observers
 }
 
-func newMaster(p *Peer) *master {
-	return &master{roster: newRoster(p), nextPing: p.now + p.opt.Tick/2}
-}
+func newMaster(p *Peer) *master { return &master{roster: newRoster(p)} }
 
 func (m *master) leave() {
 	for _, f := range m.learners {
@@ -164,21 +160,17 @@ func (m *master) settle() {
 	m.bringReady()
 }
 
-func (m *master) tick() {
-	p := m.p
-	m.dropOverdue()
-	if p.now < m.nextPing {
-		return
-	}
-	m.nextPing = p.now + p.opt.Tick/2
+// ping is called at each PING of the leader, every half tick. Without one the
+// observers are not pinged either: an observer takes what it hears for a sign
+// that its leader hears of its clients (Heard).
+func (m *master) ping() {
+	m.flush()
 	for _, f := range m.learners {
 		if f.stage >= inSync {
-			p.send(f.link, packet(proto.PacketPing, p.decided))
+			m.p.send(f.link, packet(proto.PacketPing, m.p.decided))
 		}
 	}
 }
-
-func (m *master) wake() time.Duration { return min(m.nextPing, m.nextOverdue()) }
 
 // masters is the list of servers that an observer asks to be its master, one
 // after the other.

@@ -100,8 +100,7 @@ func TestMasterAsRecorded(t *testing.T) {
 		}
 		switch r.Type {
 		case proto.PacketPing:
-			b.now += b.p.opt.Tick / 2
-			b.step(Tick{})
+			b.step(Received{Link: 1, Packets: []Packet{packet(proto.PacketPing, r.Zxid)}})
 		case proto.PacketSync:
 			k := packet(proto.PacketSync, 0)
 			k.For = 2

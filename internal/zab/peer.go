@@ -185,7 +185,7 @@ func (p *Peer) time() {
 		p.learn.tick()
 	}
 	if p.master != nil {
-		p.master.tick()
+		p.master.dropOverdue()
 	}
 	if p.settling { // a role was left just now
 		p.settle()
@@ -199,7 +199,7 @@ func (p *Peer) time() {
 		wake = min(wake, p.learn.wake())
 	}
 	if p.master != nil {
-		wake = min(wake, p.master.wake())
+		wake = min(wake, p.master.nextOverdue())
 	}
 	if p.settling && p.lookAt > p.now {
 		wake = min(wake, p.lookAt)
