@@ -50,7 +50,8 @@ type learner struct {
 	shownAt proto.Zxid
 	shown   bool
 	syncs   []heldSync
-	held    []Packet // behind a restore
+	held    []Packet       // behind a restore
+	said    map[int64]said // what voters say of the leader, to an observer behind a master
 }
 
 // heldSync is a leader's SYNC that waits for the tree: the transactions before
@@ -257,6 +258,7 @@ func (f *learner) leaderInfo(k *Packet) error {
 		return fmt.Errorf("the leader's epoch %d is before the accepted one, %d", epoch, p.accepted)
 	}
 	f.epoch, f.state = epoch, sentEpoch
+	f.correct()
 	ack := func(current int64) {
 		a := packet(proto.PacketAckEpoch, p.last)
 		a.Data = binary.BigEndian.AppendUint32(nil, uint32(int32(current)))

@@ -353,8 +353,11 @@ func (p *Peer) notified(ev Notified) {
 	if ev.Config != nil && (ev.Note.State == proto.Leading || ev.Note.State == proto.Following) {
 		p.forgetSeen(ev.Config.Version, ev.Note.PeerEpoch)
 	}
-	if p.lead != nil {
+	switch {
+	case p.lead != nil:
 		p.lead.rival(ev)
+	case p.learn != nil:
+		p.learn.rival(ev)
 	}
 	p.election.notified(p.now, ev.From, ev.Note)
 	p.elected()

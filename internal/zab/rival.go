@@ -25,3 +25,41 @@ func (l *leader) rival(ev Notified) {
 		l.p.look("a quorum follows another leader", "leader", other)
 	}
 }
+
+// said is whom a voter follows, and since which epoch.
+type said struct{ leader, peerEpoch int64 }
+
+// rival looks at what voters say while this server observes behind a master. It
+// may have been told of a leader by stale votes; behind the port of that one it
+// would have noticed, but a master serves observers of the leader that it has.
+func (f *learner) rival(ev Notified) {
+	if f.p.opt.MasterPort == 0 || !f.observer || ev.Note.State != proto.Leading && ev.Note.State != proto.Following {
+		return
+	}
+	if f.said == nil {
+		f.said = map[int64]said{}
+	}
+	f.said[ev.From] = said{ev.Note.Leader, ev.Note.PeerEpoch}
+	f.correct()
+}
+
+// correct takes the leader of the epoch that is served for the leader, where a
+// quorum and that server say so.
+func (f *learner) correct() {
+	if f.state < sentEpoch {
+		return
+	}
+	for _, s := range f.said {
+		if s.peerEpoch != f.epoch || s.leader == f.leader || f.said[s.leader] != s {
+			continue
+		}
+		if !f.p.committed.Quorum(func(id int64) bool { return f.said[id] == s }) {
+			continue
+		}
+		f.leader = s.leader
+		if f.shown {
+			f.p.became()
+		}
+		return
+	}
+}
