@@ -50,8 +50,11 @@ type learner struct {
 	shownAt proto.Zxid
 	shown   bool
 	syncs   []heldSync
-	held    []Packet       // behind a restore
-	said    map[int64]said // what voters say of the leader, to an observer behind a master
+	held    []Packet // behind a restore
+	// Of an observer behind a master: what voters say of the leader.
+	said      map[int64]said
+	confirmed bool
+	askAt     time.Duration
 }
 
 // heldSync is a leader's SYNC that waits for the tree: the transactions before
@@ -181,7 +184,9 @@ func (f *learner) tick() {
 	}
 	if f.p.now >= f.heard+f.limit() && f.p.restoring == nil {
 		f.p.look(fmt.Sprintf("nothing was heard of the leader for %s", f.limit()), "leader", f.leader)
+		return
 	}
+	f.ask()
 }
 
 func (f *learner) wake() time.Duration {
@@ -190,6 +195,9 @@ func (f *learner) wake() time.Duration {
 	}
 	if f.dialAt != 0 {
 		return f.dialAt
+	}
+	if f.state == serving && f.doubts() {
+		return min(f.askAt, f.heard+f.limit())
 	}
 	return f.heard + f.limit()
 }
@@ -258,7 +266,7 @@ func (f *learner) leaderInfo(k *Packet) error {
 		return fmt.Errorf("the leader's epoch %d is before the accepted one, %d", epoch, p.accepted)
 	}
 	f.epoch, f.state = epoch, sentEpoch
-	f.correct()
+	f.confirm()
 	ack := func(current int64) {
 		a := packet(proto.PacketAckEpoch, p.last)
 		a.Data = binary.BigEndian.AppendUint32(nil, uint32(int32(current)))

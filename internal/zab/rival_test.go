@@ -100,25 +100,41 @@ func TestDiffThatEndsEarly(t *testing.T) {
 }
 
 // TestObserverLearnsWhoLeads: stale votes named another leader than the one whose
-// epoch the observer is served by a master.
+// epoch the observer is served by a master. It asks until a quorum has told it.
 func TestObserverLearnsWhoLeads(t *testing.T) {
 	members := threeVoters()
 	members.Members = append(members.Members, quorum.Member{ID: 4, Addrs: []quorum.Addr{{Host: "127.0.0.1", QuorumPort: 1004, ElectionPort: 2004}}, Observer: true})
 	b := newBench(t, Options{MasterPort: 99}, State{Sid: 4, AcceptedEpoch: 1, CurrentEpoch: 1, Committed: members})
 	b.elect(2, 1)
-	for id, state := range map[int64]proto.PeerState{1: proto.Following, 3: proto.Leading} {
-		b.step(Notified{From: id, Note: proto.Notification{State: state, Leader: 3, ElectionEpoch: 4, PeerEpoch: 3, Version: 2}})
-	}
-	if b.p.learn.leader != 2 {
-		t.Fatal("believes in a leader before it is told of the epoch")
-	}
 	b.now += time.Second // observers wait a little before they dial
 	b.step(Tick{})
 	b.step(LinkUp{Link: 7, Dialed: true})
 	b.step(Received{Link: 7, Packets: []Packet{{Packet: proto.Packet{Type: proto.PacketLeaderInfo, Zxid: epochZxid(3), Data: []byte{0, 1, 0, 0}}},
 		packet(proto.PacketDiff, 0), packet(proto.PacketNewLeader, epochZxid(3))}})
+	b.votes = nil
 	b.step(Received{Link: 7, Packets: []Packet{packet(proto.PacketUpToDate, -1)}})
-	if b.status.Stage != Broadcast || b.status.Leader != 3 {
+	b.step(Tick{})
+	if len(b.votes) != 3 || b.votes[0].Note.State != proto.Looking {
+		t.Fatalf("asked %v", b.votes)
+	}
+	say := func(id int64, state proto.PeerState, peerEpoch int64) {
+		b.step(Notified{From: id, Note: proto.Notification{State: state, Leader: 3, ElectionEpoch: 4, PeerEpoch: peerEpoch, Version: 2}})
+	}
+	say(1, proto.Following, 3)
+	say(3, proto.Leading, 2) // of an epoch that is over
+	if b.status.Stage != Broadcast || b.status.Leader != 2 {
 		t.Fatalf("%+v", b.status)
+	}
+	say(3, proto.Leading, 3)
+	if b.status.Leader != 3 {
+		t.Fatalf("%+v", b.status)
+	}
+	b.votes = nil
+	for range 4 {
+		b.now += askEvery / 2
+		b.step(Received{Link: 7, Packets: []Packet{packet(proto.PacketPing, epochZxid(3))}})
+	}
+	if len(b.votes) != 0 {
+		t.Errorf("asks again: %v", b.votes)
 	}
 }
