@@ -50,7 +50,7 @@ SERVER_JVMFLAGS and JVMFLAGS are read as Apache's scripts pass them.`,
 	fl.StringVar(&f.address, "address", "", "address to listen on, 0.0.0.0 for all (clientPortAddress)")
 	fl.StringVar(&f.port, "port", "", "port to listen on, 0 for a free one (clientPort)")
 	fl.StringArrayVar(&f.set, "set", nil, "set a zoo.cfg key: --set tickTime=2000 (repeatable)")
-	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log each client's coming and going")
 	return cmd
 }
 

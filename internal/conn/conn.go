@@ -58,7 +58,9 @@ func (c *conn) serve() {
 	c.nc.SetReadDeadline(time.Now().Add(c.srv.opt.HandshakeTimeout))
 	why := c.handshake()
 	if c.answered {
+		c.srv.tell(c, "session attached")
 		why = c.requests()
+		c.srv.tell(c, "connection ends")
 	}
 	c.client.Detach()
 	if why == "" {

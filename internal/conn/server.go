@@ -192,6 +192,16 @@ func (s *Server) complain(c *conn, why string) {
 	s.quiet.say(s.opt.Logger, slog.LevelWarn, "connection closed", args...)
 }
 
+// tell logs what an operator who asked for more wants to know of a connection.
+func (s *Server) tell(c *conn, what string) {
+	log, ses := s.opt.Logger, c.client.Session()
+	if ses == nil || !log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	log.Debug(what, "peer", c.client.Peer, "session", "0x"+strconv.FormatUint(uint64(ses.ID()), 16),
+		"timeout", time.Duration(c.client.TimeoutMs())*time.Millisecond, "requests", c.client.Stats().Received)
+}
+
 // StopAccepting closes the port; connections go on.
 func (s *Server) StopAccepting() {
 	s.mu.Lock()
