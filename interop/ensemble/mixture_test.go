@@ -77,6 +77,7 @@ func mixture(t *testing.T, kinds string) {
 		cr.more(50)
 		s.start(s.kind)
 		c.await(s)
+		c.fuzzy(s)
 		cr.more(50)
 	}
 	cr.verify()

@@ -63,15 +63,16 @@ func (k kind) command(t *testing.T) []string {
 // A server is one member: a place with an address and a directory, in which
 // processes of either kind take turns.
 type server struct {
-	c        *cluster
-	id       int
-	observer bool
-	kind     kind // of the process that runs, or of the last one
-	dir      string
-	cmd      *exec.Cmd  // nil: no process
-	ends     chan error // receives once when cmd has ended
-	frozen   bool
-	starts   int
+	c         *cluster
+	id        int
+	observer  bool
+	kind      kind // of the process that runs, or of the last one
+	dir       string
+	cmd       *exec.Cmd  // nil: no process
+	ends      chan error // receives once when cmd has ended
+	frozen    bool
+	starts    int
+	fuzzyUpTo uint64 // a tree that came under load may have been ahead of itself until here
 }
 
 func (s *server) String() string { return fmt.Sprintf("server %d (%v)", s.id, s.kind) }
@@ -224,6 +225,14 @@ func (s *server) metric(name string) int {
 		return -1
 	}
 	return int(n)
+}
+
+// zxid is the last transaction that the server shows, or 0 when it does not say.
+func (s *server) zxid() (z uint64) {
+	_, rest, _ := strings.Cut(s.word("srvr"), "Zxid: 0x")
+	text, _, _ := strings.Cut(rest, "\n")
+	z, _ = strconv.ParseUint(text, 16, 64)
+	return z
 }
 
 // digests are the recorded digests of the tree by zxid, both as the word hash writes them.
