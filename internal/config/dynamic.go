@@ -180,9 +180,14 @@ func pointTo(dynamicFile string, data []byte, self quorum.Member) []byte {
 	out = append(out, data[done:]...)
 	if n := len(out); n > 0 && out[n-1] != '\n' && out[n-1] != '\r' {
 		out = append(out, '\n')
-		if last := out[bytes.LastIndexAny(out[:n], "\r\n")+1 : n]; continues(last) {
-			out = append(out, '\n') // a backslash at the very end would join the next line
+	}
+	body := bytes.TrimSuffix(bytes.TrimSuffix(out, []byte("\n")), []byte("\r"))
+	if continues(body[bytes.LastIndexAny(body, "\r\n")+1:]) {
+		// A backslash at the end of the last line would join the next: an empty one.
+		if out[len(out)-1] == '\r' {
+			out = append(out, '\n') // which is still the end of that line
 		}
+		out = append(out, '\n')
 	}
 	return append(out, "dynamicConfigFile="+escapeValue(filepath.ToSlash(dynamicFile))+"\n"...)
 }
