@@ -145,16 +145,10 @@ func refuseUnsupported(cfg *config.Config) error {
 var withoutEffect = []struct{ key, off string }{
 	{"multiAddress.reachabilityCheckEnabled", "true"},
 	{"multiAddress.reachabilityCheckTimeoutMs", ""},
-	{"syncEnabled", "true"},
-	{"observer.syncEnabled", "true"},
-	{"leaderServes", "yes"},
 	{"enableEagerACLCheck", "false"},
 	{"leader.maxConcurrentSnapSyncs", ""},
 	{"leader.maxConcurrentDiffSyncs", ""},
 	{"leader.maxTimeToWaitForEpoch", "-1"},
-	{"observer.reconnectDelayMs", "0"},
-	{"observer.election.DelayMs", ""},
-	{"observerMaster.sizeLimit", ""},
 	{"leaderConnectDelayDuringRetryMs", ""},
 }
 

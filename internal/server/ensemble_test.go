@@ -420,11 +420,11 @@ func TestSettingsThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
-	c := newCluster(t, "ppp", "leaderServes=no\nsyncEnabled=true\nleader.maxConcurrentSnapSyncs=3")
+	c := newCluster(t, "ppp", "enableEagerACLCheck=true\nleader.maxTimeToWaitForEpoch=-1\nleader.maxConcurrentSnapSyncs=3")
 	c.start(1)
-	c.said(1, "key=leaderServes value=no")
+	c.said(1, "key=enableEagerACLCheck value=true")
 	c.said(1, "key=leader.maxConcurrentSnapSyncs value=3")
-	if text := c.nodes[0].log.all(); strings.Contains(text, "key=syncEnabled") {
+	if text := c.nodes[0].log.all(); strings.Contains(text, "key=leader.maxTimeToWaitForEpoch") {
 		t.Error("a value that asks for nothing is named")
 	}
 
