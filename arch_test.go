@@ -26,6 +26,7 @@ const mayImport = `
 jute:
 proto: jute
 internal/vfs:
+internal/sock:
 internal/quorum:
 internal/zab: jute proto internal/quorum
 internal/config: internal/vfs internal/quorum
@@ -36,8 +37,8 @@ internal/tree: jute proto
 internal/storage: jute proto internal/vfs; github.com/klauspost/compress
 internal/pipeline: jute proto internal/acl internal/session internal/tree internal/watch
 internal/replica: proto internal/storage internal/tree internal/pipeline
-internal/ensemble: jute proto internal/quorum internal/zab internal/tree internal/storage internal/pipeline internal/replica
-internal/conn: internal/acl internal/pipeline
+internal/ensemble: jute proto internal/quorum internal/zab internal/tree internal/storage internal/pipeline internal/replica internal/sock
+internal/conn: internal/acl internal/pipeline internal/sock
 internal/admin: proto internal/quorum internal/config internal/session internal/pipeline internal/ensemble
 internal/server: proto internal/acl internal/admin internal/config internal/conn internal/ensemble internal/pipeline internal/quorum internal/replica internal/storage internal/tree internal/vfs internal/zab
 zk: jute proto

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"paddock/internal/pipeline"
+	"paddock/internal/sock"
 )
 
 // conn is one client's connection: a reader goroutine, and a writer where the
@@ -33,11 +34,7 @@ type conn struct {
 	burst    pipeline.Burst
 	answered bool // the handshake is through
 
-	// The flusher's, whoever that is at the time.
-	out     []byte
-	sent    int
-	outErr  error
-	writeFn func(fd uintptr) bool
+	now *sock.Writer // the flusher's, whoever that is at the time; nil where there is none
 
 	hanging atomic.Bool // close when all is written
 	shut    atomic.Bool // nothing more is written
@@ -241,7 +238,10 @@ func (c *conn) flush() {
 		if b == nil {
 			break
 		}
-		_, err := c.nc.Write(b.Bytes)
+		n, err := c.tryWrite(b.Bytes)
+		if err == nil && n < len(b.Bytes) {
+			_, err = c.nc.Write(b.Bytes[n:])
+		}
 		if err != nil {
 			c.client.Out().Discard()
 		}
@@ -250,6 +250,14 @@ func (c *conn) flush() {
 		}
 	}
 	c.settle()
+}
+
+// tryWrite writes what the socket takes at once. The caller is the flusher.
+func (c *conn) tryWrite(b []byte) (int, error) {
+	if c.now == nil {
+		return 0, nil
+	}
+	return c.now.Try(b)
 }
 
 // Flush writes what is queued without waiting for the socket.

@@ -18,9 +18,6 @@ func (c *conn) fill() error {
 	return err
 }
 
-// tryWrite leaves all to a goroutine that may wait.
-func (c *conn) tryWrite(b []byte) (int, error) { return 0, nil }
-
 func setBacklog(*net.TCPListener, int) error { return errors.ErrUnsupported }
 
 // Alive cannot be told here without reading.

@@ -8,10 +8,12 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"paddock/internal/sock"
 )
 
-// bind prepares the calls that read and write on the socket itself: a read
-// takes a buffer only when there is something to read, a write tries once.
+// bind prepares the call that reads from the socket itself: it takes a buffer
+// only when there is something to read.
 func (c *conn) bind() error {
 	rc, err := c.nc.SyscallConn()
 	if err != nil {
@@ -20,35 +22,15 @@ func (c *conn) bind() error {
 	c.rc = rc
 	c.readFn = func(fd uintptr) bool {
 		c.makeRoom()
-		for {
-			n, err := syscall.Read(int(fd), c.in[c.w:])
-			switch {
-			case err == syscall.EINTR:
-				continue
-			case err == syscall.EAGAIN:
-				c.release()
-				return false
-			case err == nil && n == 0:
-				err = io.EOF
-			}
-			c.readN, c.readErr = max(n, 0), err
-			return true
+		n, err := sock.Read(fd, c.in[c.w:])
+		switch {
+		case err == syscall.EAGAIN:
+			c.release()
+			return false
+		case err == nil && n == 0:
+			err = io.EOF
 		}
-	}
-	c.writeFn = func(fd uintptr) bool {
-		for c.sent < len(c.out) {
-			n, err := syscall.Write(int(fd), c.out[c.sent:])
-			if err == syscall.EINTR {
-				continue
-			}
-			if err != nil {
-				if err != syscall.EAGAIN {
-					c.outErr = err
-				}
-				return true
-			}
-			c.sent += n
-		}
+		c.readN, c.readErr = n, err
 		return true
 	}
 	return nil
@@ -61,16 +43,6 @@ func (c *conn) fill() error {
 	}
 	c.w += c.readN
 	return c.readErr
-}
-
-// tryWrite writes what the socket takes at once. The caller is the flusher.
-func (c *conn) tryWrite(b []byte) (int, error) {
-	c.out, c.sent, c.outErr = b, 0, nil
-	if err := c.rc.Write(c.writeFn); err != nil {
-		return 0, err
-	}
-	c.out = nil
-	return c.sent, c.outErr
 }
 
 // setBacklog changes the queue of a socket that listens already.

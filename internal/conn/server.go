@@ -20,6 +20,7 @@ import (
 
 	"paddock/internal/acl"
 	"paddock/internal/pipeline"
+	"paddock/internal/sock"
 )
 
 // Options of a Server.
@@ -154,7 +155,7 @@ func (s *Server) accept(nc *net.TCPConn) {
 		return
 	default:
 	}
-	c := &conn{srv: s, nc: nc}
+	c := &conn{srv: s, nc: nc, now: sock.NewWriter(nc)}
 	c.client = s.opt.Pipeline.NewClient(c, peer.String(), ip)
 	s.conns[c] = struct{}{}
 	s.perIP[ip]++

@@ -4,7 +4,6 @@ package ensemble
 
 import (
 	"fmt"
-	"runtime"
 	"sync"
 
 	"paddock/internal/replica"
@@ -102,6 +101,7 @@ func (d *disk) idle() bool {
 
 func (d *disk) work() {
 	defer d.done.Done()
+	var company replica.Company
 	for last := false; !last; {
 		select {
 		case <-d.wake:
@@ -111,10 +111,10 @@ func (d *disk) work() {
 		if d.gathered() > 0 {
 			d.flush.Gather(d.gathered, d.wake, d.stop)
 		}
-		// What has arrived meanwhile is to share this flush: its readers are runnable,
-		// and run before this goroutine does again.
-		runtime.Gosched()
-		for tasks := d.take(); len(tasks) > 0; {
+		company.Await()
+		company.Had(d.gathered())
+		tasks := d.take()
+		for len(tasks) > 0 {
 			n, err := d.do(tasks)
 			if err != nil {
 				d.fail(err)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"paddock/internal/sock"
 	"paddock/internal/zab"
 	"paddock/proto"
 )
@@ -25,6 +26,7 @@ type link struct {
 	master bool               // it has come on the port of the observer master
 	stop   context.CancelFunc // of a dial; nil where there was none
 	in     inbox              // the reader's
+	src    *sock.Reader       // the reader's
 	out    outbox
 	load   chan func(*bufio.Reader) error
 	dead   chan struct{} // closed by end
@@ -91,6 +93,7 @@ func (k *link) run(first []proto.Packet) {
 	l := k.links
 	peer := k.conn.RemoteAddr()
 	k.out.direct(k.conn)
+	k.src = sock.NewReader(k.conn)
 	l.opt.Up(k.id, peer, k.dialed)
 	written := make(chan struct{})
 	go func() {
@@ -150,7 +153,7 @@ func (k *link) Read(p []byte) (int, error) {
 		k.conn.SetReadDeadline(time.Now().Add(k.timeout))
 	}
 	k.mu.Unlock()
-	return k.conn.Read(p)
+	return k.src.Read(p)
 }
 
 // setReadTimeout holds for a Read under way, too.

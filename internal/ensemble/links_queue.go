@@ -9,6 +9,9 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"paddock/internal/replica"
+	"paddock/internal/sock"
 )
 
 // outbox is what waits to be written to one link. Small frames are gathered in
@@ -20,11 +23,14 @@ type outbox struct {
 	mu     sync.Mutex
 	wake   sync.Cond // something is queued, or closed
 	queue  []segment
-	busy   bool       // somebody writes: the writer, or who flushes
-	now    *nowWriter // of who flushes; nil: only the writer writes
-	bytes  int        // queued, or being written
-	idle   []segment  // the writer's, to be used again
+	busy   bool         // somebody writes: the writer, or who flushes
+	now    *sock.Writer // of who flushes; nil: only the writer writes
+	bytes  int          // queued, or being written
+	items  int          // queued since the writer last took some
+	idle   []segment    // the writer's, to be used again
 	closed bool
+
+	company replica.Company // of the items that the writer takes
 }
 
 // segment is bytes or a body.
@@ -51,7 +57,7 @@ func (o *outbox) init(limit int, fail func(error)) {
 func (o *outbox) direct(c net.Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.now = newNowWriter(c)
+	o.now = sock.NewWriter(c)
 }
 
 // put queues items for the writer, or ends a link whose peer does not keep up.
@@ -70,6 +76,7 @@ func (o *outbox) queueUp(items []Item, signal bool) {
 	for i := range items {
 		o.add(&items[i])
 	}
+	o.items += len(items)
 	// What comes in one go is taken whole when nothing waits: a single frame may be
 	// larger than any limit.
 	over := before > 0 && o.bytes > o.limit
@@ -127,7 +134,7 @@ func (o *outbox) flush() {
 	written, part := 0, 0
 	var err error
 	for ; written < len(batch); written++ {
-		if part, err = o.now.try(batch[written].bytes); part < len(batch[written].bytes) {
+		if part, err = o.now.Try(batch[written].bytes); part < len(batch[written].bytes) {
 			break
 		}
 	}
@@ -170,9 +177,18 @@ func (o *outbox) writeTo(c net.Conn) error {
 func (o *outbox) take() ([]segment, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for (len(o.queue) == 0 || o.busy) && !o.closed {
+	for waited := false; (len(o.queue) == 0 || o.busy) && !o.closed; {
 		o.wake.Wait()
+		if !waited && len(o.queue) > 0 {
+			waited = true
+			c := o.company
+			o.mu.Unlock()
+			c.Await()
+			o.mu.Lock()
+		}
 	}
+	o.company.Had(o.items)
+	o.items = 0
 	batch := o.queue
 	o.queue, o.idle, o.busy = o.idle, nil, true
 	return batch, !o.closed

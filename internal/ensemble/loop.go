@@ -28,6 +28,7 @@ func (d *Driver) run() {
 		case <-d.stop.Done():
 			return
 		case <-d.mail.wake:
+			d.mail.await()
 		case <-timer.C:
 		}
 		d.turn()

@@ -5,6 +5,7 @@ package ensemble
 import (
 	"sync"
 
+	"paddock/internal/replica"
 	"paddock/internal/zab"
 )
 
@@ -16,7 +17,10 @@ type mailbox struct {
 	queue   []zab.Event
 	spare   []zab.Event
 	entries []zab.Entry // proposed after all of queue; they become one event
-	closed  bool
+
+	proposed int             // entries since the last take
+	company  replica.Company // of proposals in a take
+	closed   bool
 }
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
@@ -61,6 +65,7 @@ func (m *mailbox) propose(e zab.Entry) {
 		return
 	}
 	m.entries = append(m.entries, e)
+	m.proposed++
 	first := len(m.entries) == 1
 	m.mu.Unlock()
 	if first {
@@ -76,6 +81,15 @@ func (m *mailbox) seal() {
 	}
 }
 
+// await lets the clients that are about to propose run first, if there may be
+// such: see replica.Company.
+func (m *mailbox) await() {
+	m.mu.Lock()
+	c := m.company
+	m.mu.Unlock()
+	c.Await()
+}
+
 func (m *mailbox) ring() {
 	select {
 	case m.wake <- struct{}{}:
@@ -89,6 +103,10 @@ func (m *mailbox) take() []zab.Event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seal()
+	if m.proposed > 0 {
+		m.company.Had(m.proposed)
+		m.proposed = 0
+	}
 	q := m.queue
 	m.queue, m.spare = m.spare[:0], q
 	clear(m.queue[:cap(m.queue)])

@@ -17,7 +17,6 @@ package replica
 
 import (
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -114,6 +113,7 @@ func (s *Single) recycle(b *batch) {
 
 func (s *Single) write() {
 	defer s.done.Done()
+	var company Company
 	for {
 		select {
 		case <-s.wake:
@@ -125,13 +125,12 @@ func (s *Single) write() {
 			return
 		}
 		s.opt.Flush.Gather(s.gathered, s.wake, s.stop)
-		// Requests that have arrived meanwhile are to share this flush: their
-		// readers are runnable, and run before this goroutine does again.
-		runtime.Gosched()
+		company.Await()
 		b := s.take()
 		if b == nil {
 			continue
 		}
+		company.Had(len(b.proposals))
 		if !s.commit(b) {
 			return
 		}
