@@ -34,6 +34,7 @@ import (
 	"paddock/internal/storage"
 	"paddock/internal/tree"
 	"paddock/internal/zab"
+	"paddock/jute"
 )
 
 // Options of a Driver.
@@ -120,6 +121,7 @@ type Driver struct {
 	restoring  bool          // tree and log are being brought to another state
 
 	decided []pipeline.Entry // of commit
+	coder   jute.Coder       // of Propose; here, since on the stack it would not stay there
 
 	dialMu sync.Mutex
 	dialed zab.LinkID // of the newest Dial; 0 once it is up or has failed

@@ -46,7 +46,7 @@ type LinkOptions struct {
 	Up func(link zab.LinkID, peer net.Addr, dialed bool)
 	// Received is all packets that had arrived, at most 1000 or about 1 MiB; it
 	// keeps them. After a SNAP on a dialled link no more is read before LoadBody.
-	Received func(link zab.LinkID, packets []proto.Packet)
+	Received func(link zab.LinkID, packets []zab.Packet)
 	// Loaded is the end of LoadBody; with an error the link goes down next.
 	Loaded func(link zab.LinkID, err error)
 	// Down is the end of a link, after all else, or of a Dial that failed. err is
@@ -271,7 +271,7 @@ func (l *Links) greet(c net.Conn, master bool) {
 }
 
 // firstPacket reads FOLLOWERINFO or OBSERVERINFO (section 5.2).
-func (l *Links) firstPacket(raw net.Conn) (*link, []proto.Packet, error) {
+func (l *Links) firstPacket(raw net.Conn) (*link, []zab.Packet, error) {
 	raw.SetDeadline(deadline(l.opt.FirstPacket))
 	c, err := l.wrap(raw, false)
 	if err != nil {

@@ -89,7 +89,7 @@ func (k *link) why() error {
 
 // run is the reader of a link that has its connection. It returns when the link
 // has ended and all is told.
-func (k *link) run(first []proto.Packet) {
+func (k *link) run(first []zab.Packet) {
 	l := k.links
 	peer := k.conn.RemoteAddr()
 	k.out.direct(k.conn)

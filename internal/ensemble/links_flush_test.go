@@ -20,7 +20,7 @@ func TestFlushKeepsTheOrder(t *testing.T) {
 	leader := newLinkRig(t, nil)
 	learner := newLinkRig(t, func(o *LinkOptions) {
 		received := o.Received
-		o.Received = func(k zab.LinkID, p []proto.Packet) { <-read; received(k, p) }
+		o.Received = func(k zab.LinkID, p []zab.Packet) { <-read; received(k, p) }
 	})
 	to, from := pair(t, leader, learner, leader.listen())
 	const n = 3_000

@@ -139,14 +139,15 @@ func (o *outbox) flush() {
 		}
 	}
 	o.mu.Lock()
-	rest := slices.Clone(batch[written:])
+	rest := batch[written:]
 	if len(rest) > 0 {
+		rest = slices.Clone(rest)
 		rest[0].bytes = rest[0].bytes[part:]
 		rest[0].own = false // its memory begins elsewhere
 		o.bytes -= part
 	}
 	o.release(batch[:written])
-	if !o.closed {
+	if len(rest) > 0 && !o.closed {
 		o.queue = append(rest, o.queue...)
 	}
 	if len(o.queue) > 0 {

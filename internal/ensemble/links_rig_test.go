@@ -91,7 +91,7 @@ func newLinkRig(t testing.TB, change func(*LinkOptions)) *linkRig {
 	opt := LinkOptions{
 		Logger: quietLog(), NoDelay: true,
 		Up:       func(k zab.LinkID, _ net.Addr, dialed bool) { r.add(linkEvent{what: "up", link: k, dialed: dialed}) },
-		Received: func(k zab.LinkID, p []proto.Packet) { r.add(linkEvent{what: "packets", link: k, packets: p}) },
+		Received: func(k zab.LinkID, p []zab.Packet) { r.add(linkEvent{what: "packets", link: k, packets: plain(p)}) },
 		Loaded:   func(k zab.LinkID, err error) { r.add(linkEvent{what: "loaded", link: k, err: err}) },
 		Down:     func(k zab.LinkID, err error) { r.add(linkEvent{what: "down", link: k, err: err}) },
 	}
@@ -135,6 +135,15 @@ func (r *linkRig) down(link zab.LinkID, why string) {
 	if e := r.event("down", link); !strings.Contains(e.err.Error(), why) {
 		r.t.Errorf("link %d ended because of %q, want %q", e.link, e.err, why)
 	}
+}
+
+// plain leaves out what the driver adds.
+func plain(packets []zab.Packet) []proto.Packet {
+	out := make([]proto.Packet, len(packets))
+	for i := range packets {
+		out[i] = packets[i].Packet
+	}
+	return out
 }
 
 // packets waits for n packets of a link and returns them all.

@@ -524,7 +524,7 @@ func BenchmarkBroadcast(b *testing.B) {
 	var to []zab.LinkID
 	for range 4 {
 		learner := newLinkRig(b, func(o *LinkOptions) {
-			o.Received = func(_ zab.LinkID, p []proto.Packet) { got <- len(p) }
+			o.Received = func(_ zab.LinkID, p []zab.Packet) { got <- len(p) }
 		})
 		id, _ := pair(b, leader, learner, at)
 		to = append(to, id)

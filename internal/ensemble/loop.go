@@ -234,19 +234,19 @@ func (d *Driver) endDial(link zab.LinkID) bool {
 	return true
 }
 
-func (d *Driver) received(link zab.LinkID, packets []proto.Packet) {
-	list := make([]zab.Packet, len(packets))
+func (d *Driver) received(link zab.LinkID, packets []zab.Packet) {
 	up := d.upstream.Load()
-	for i, p := range packets {
-		list[i] = zab.Packet{Packet: p, Config: membershipOf(&p)}
+	for i := range packets {
+		p := &packets[i]
+		p.Config = membershipOf(&p.Packet)
 		if up != nil && up.link == link {
-			list[i].For = up.asker(p.Type)
+			p.For = up.asker(p.Type)
 		}
 	}
 	d.view.introduced(link, packets)
 	d.budget.wait()
-	d.budget.add(received(list))
-	d.mail.put(zab.Received{Link: link, Packets: list})
+	d.budget.add(received(packets))
+	d.mail.put(zab.Received{Link: link, Packets: packets})
 	d.turn()
 }
 

@@ -117,9 +117,9 @@ type leadership struct{ *Driver }
 
 // Propose encodes a transaction once, for the log and for all followers.
 func (l leadership) Propose(p pipeline.Proposal) {
-	enc := jute.Encoder(make([]byte, 0, 256))
-	p.Txn.Encode(&enc)
-	b := enc.Bytes()
+	l.coder = jute.Encoder(make([]byte, 0, 256)) // one at a time: see pipeline.Replicator
+	p.Txn.Encode(&l.coder)
+	b := l.coder.Bytes()
 	l.view.proposal(len(b))
 	e := zab.Entry{Zxid: p.Txn.Zxid, Data: b}
 	if p.Txn.Type == proto.OpReconfig {

@@ -164,7 +164,7 @@ func (v *view) joined(link zab.LinkID, peer net.Addr, dialed bool) {
 }
 
 // introduced notes who a learner says it is: its first packet does.
-func (v *view) introduced(link zab.LinkID, packets []proto.Packet) {
+func (v *view) introduced(link zab.LinkID, packets []zab.Packet) {
 	p := &packets[0]
 	if p.Type != proto.PacketFollowerInfo && p.Type != proto.PacketObserverInfo {
 		return

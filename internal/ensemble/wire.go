@@ -22,8 +22,8 @@ func Encode(p *proto.Packet) Frame {
 	e := encoders.Get().(*encoder)
 	e.packet = *p // Fields would write to it
 	size := packetHead + len(p.Data) + 4
-	if p.Auth != nil {
-		size = jute.Size(&e.packet)
+	for i := range p.Auth {
+		size += 4 + len(p.Auth[i].Scheme) + 4 + len(p.Auth[i].User)
 	}
 	e.coder = jute.Encoder(make([]byte, 0, size))
 	e.packet.Fields(&e.coder)
@@ -144,7 +144,7 @@ type inbox struct {
 	r, w  int  // chunk[r:w] is not cut yet
 	need  int  // least bytes of the packet at r
 	taken bool // packets share memory with chunk
-	found []proto.Packet
+	found []zab.Packet
 }
 
 const (
@@ -198,7 +198,7 @@ func (in *inbox) room() {
 
 // batch cuts off and decodes the packets that are there, up to and including
 // the first for which last is true. more says that there may be others.
-func (in *inbox) batch(last func(proto.PacketType) bool) (out []proto.Packet, more bool, err error) {
+func (in *inbox) batch(last func(proto.PacketType) bool) (out []zab.Packet, more bool, err error) {
 	begin := in.r
 	in.found = in.found[:0]
 	for more = true; more && len(in.found) < batchPackets && in.r-begin < batchBytes; {
@@ -220,7 +220,7 @@ func (in *inbox) one() (bool, error) {
 	if n == 0 || err != nil {
 		return false, err
 	}
-	in.found = append(in.found, proto.Packet{})
+	in.found = append(in.found, zab.Packet{})
 	p := &in.found[len(in.found)-1]
 	in.coder = jute.Decoder(in.chunk[in.r : in.r+n : in.r+n])
 	p.Fields(&in.coder)

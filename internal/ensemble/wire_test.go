@@ -75,7 +75,7 @@ func drain(in *inbox, r io.Reader) ([]proto.Packet, error) {
 	var all []proto.Packet
 	for {
 		out, more, err := in.batch(never)
-		all = append(all, out...)
+		all = append(all, plain(out)...)
 		if err != nil {
 			return all, err
 		}

@@ -5,6 +5,7 @@ package tree
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"sync"
 	"unsafe"
 
 	"paddock/proto"
@@ -103,9 +104,16 @@ func PathCRC(path string, data []byte) uint32 {
 	return crc32.Update(crc, crc32.IEEETable, data)
 }
 
+// numbers is a znode's stored numbers as its digest reads them. The checksum's
+// argument is never on the stack, so it has a place that is used again.
+type numbers [8*6 + 4*3]byte
+
+var spareNumbers = sync.Pool{New: func() any { return new(numbers) }}
+
 // NodeDigest ends a znode's digest with its stored numbers.
 func NodeDigest(crc uint32, st *proto.StatPersisted) uint64 {
-	var b [60]byte
+	b := spareNumbers.Get().(*numbers)
+	defer spareNumbers.Put(b)
 	binary.BigEndian.PutUint64(b[0:], uint64(st.Czxid))
 	binary.BigEndian.PutUint64(b[8:], uint64(st.Mzxid))
 	binary.BigEndian.PutUint64(b[16:], uint64(st.Pzxid))

@@ -161,6 +161,7 @@ func (l *leader) commit(z proto.Zxid) {
 	p := l.p
 	var commits, informs []Packet
 	activated := false
+	informing := slices.ContainsFunc(l.learners, func(f *learnerLink) bool { return f.forward && f.observer })
 	for _, e := range p.pending {
 		if e.Zxid <= p.decided {
 			continue
@@ -184,7 +185,9 @@ func (l *leader) commit(z proto.Zxid) {
 			continue
 		}
 		commits = append(commits, packet(proto.PacketCommit, e.Zxid))
-		informs = append(informs, proposal(proto.PacketInform, e))
+		if informing {
+			informs = append(informs, proposal(proto.PacketInform, e))
+		}
 	}
 	p.decided = z
 	if l.old != nil && z >= l.oldUpTo {

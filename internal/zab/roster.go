@@ -5,6 +5,7 @@ package zab
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"paddock/jute"
@@ -173,7 +174,10 @@ func (r *roster) upToDate(f *learnerLink) {
 }
 
 func (r *roster) dropOverdue() {
-	for _, f := range append([]*learnerLink(nil), r.learners...) {
+	if !slices.ContainsFunc(r.learners, func(f *learnerLink) bool { return r.overdue(f) != "" }) {
+		return
+	}
+	for _, f := range slices.Clone(r.learners) { // drop takes them out
 		if why := r.overdue(f); why != "" {
 			r.drop(f, why)
 		}

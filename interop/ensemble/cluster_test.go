@@ -173,6 +173,7 @@ func (c *cluster) await(which ...*server) {
 		})
 		c.note("%v is %s", s, s.mode())
 	}
+	c.fuzzy()
 }
 
 // leader is the server that leads, nil if none does. With more than one, as

@@ -81,7 +81,6 @@ func observerMaster(t *testing.T, kinds string) {
 		cr.more(20)
 		o.start(o.kind)
 		c.await(o)
-		c.fuzzy(o)
 	}
 	behind("after losing everything")
 	cr.more(50)

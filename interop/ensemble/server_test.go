@@ -72,6 +72,7 @@ type server struct {
 	ends      chan error // receives once when cmd has ended
 	frozen    bool
 	starts    int
+	trees     int    // that it got from leaders, by Apache's log
 	fuzzyUpTo uint64 // a tree that came under load may have been ahead of itself until here
 }
 

@@ -5,6 +5,7 @@
 package ensemble
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -121,13 +122,26 @@ func (c *cluster) sameTrees() tree {
 	return want
 }
 
-// fuzzy notes that s got a whole tree while others wrote. Such a tree is as of
-// several moments at once, and so are the digests that the reference records of
-// it until it has come to the last of them (quorum-protocol.md section 6.2); no
-// later than what anybody shows now that s serves.
-func (c *cluster) fuzzy(s *server) {
-	for _, o := range c.servers {
-		s.fuzzyUpTo = max(s.fuzzyUpTo, o.zxid())
+// fuzzy notes which of Apache's servers got a whole tree since it was last asked,
+// perhaps while others wrote. Such a tree is as of several moments at once, and so
+// are the digests that are recorded of it until it has come to the last of them
+// (quorum-protocol.md section 6.2); no later than what anybody shows now.
+func (c *cluster) fuzzy() {
+	for _, s := range c.servers {
+		if s.kind != apache {
+			continue
+		}
+		b, _ := os.ReadFile(s.log())
+		n := bytes.Count(b, []byte("Getting a snapshot from leader"))
+		if n == s.trees {
+			continue
+		}
+		s.trees = n
+		for _, o := range c.servers {
+			if o.cmd != nil {
+				s.fuzzyUpTo = max(s.fuzzyUpTo, o.zxid())
+			}
+		}
 	}
 }
 
@@ -135,6 +149,7 @@ func (c *cluster) fuzzy(s *server) {
 // zxids, and returns how many records were compared.
 func (c *cluster) sameDigests() int {
 	c.t.Helper()
+	c.fuzzy() // a connection that healed late
 	seen := map[string]string{}
 	by := map[string]*server{}
 	compared := 0
