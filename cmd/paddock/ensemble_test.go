@@ -294,15 +294,20 @@ func rounds() int {
 	return max(n, 1)
 }
 
-// figures prints gaps, and fails on one that no election explains.
-func figures(t *testing.T, what string, gaps []time.Duration) {
+// figures prints gaps and holds their median to what is promised, where there are
+// enough of them to have one: a single gap on a machine that does other things
+// tells nothing but that there was an end to it.
+func figures(t *testing.T, what string, gaps []time.Duration, promised time.Duration) {
 	t.Helper()
 	slices.Sort(gaps)
 	for i := range gaps {
 		gaps[i] = gaps[i].Round(100 * time.Microsecond)
 	}
-	worst := gaps[len(gaps)-1]
-	t.Logf("%s: median %v, worst %v of %d: %v", what, gaps[len(gaps)/2], worst, len(gaps), gaps)
+	median, worst := gaps[len(gaps)/2], gaps[len(gaps)-1]
+	t.Logf("%s: median %v, worst %v of %d: %v", what, median, worst, len(gaps), gaps)
+	if len(gaps) >= 5 && median > promised {
+		t.Errorf("%s: median %v, at most %v is promised", what, median, promised)
+	}
 	if worst > 10*time.Second {
 		t.Errorf("%s: %v", what, worst)
 	}
@@ -335,7 +340,7 @@ func TestGapAfterKill(t *testing.T) {
 		gaps = append(gaps, first.Sub(killed))
 		p.start(lead)
 	}
-	figures(t, "kill -9 of the leader to the first write", gaps)
+	figures(t, "kill -9 of the leader to the first write", gaps, 300*time.Millisecond)
 }
 
 // The lead goes from server to server by command, and no client notices but by
@@ -370,7 +375,7 @@ func TestGapOfHandOver(t *testing.T) {
 			t.Errorf("a write through server %d: %v", w.sid, w.failed)
 		}
 	}
-	figures(t, "hand-over by command, longest gap of any client", gaps)
+	figures(t, "hand-over by command, longest gap of any client", gaps, 100*time.Millisecond)
 }
 
 // What cannot be handed over is refused, with the reason, and nothing changes.
@@ -430,5 +435,5 @@ func TestGapAtSIGTERM(t *testing.T) {
 		}
 		p.start(lead)
 	}
-	figures(t, "SIGTERM of the leader, longest gap of any client of the others", gaps)
+	figures(t, "SIGTERM of the leader, longest gap of any client of the others", gaps, 100*time.Millisecond)
 }

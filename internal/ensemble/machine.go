@@ -95,7 +95,7 @@ func (d *Driver) adopt(committed, seen *quorum.Config) {
 func (d *Driver) rebind() {
 	own, err := d.own()
 	if err != nil {
-		d.log.Warn("this server is no member any more: it keeps its election port", "err", err)
+		d.log.Warn("this server is not a member: its election port stays as it is", "err", err)
 		return
 	}
 	d.ballots.Reset(own.Addrs)
