@@ -52,6 +52,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{2, err} })
 	cmd.AddCommand(serverCommand(), cliCommand(), handOverCommand(), versionCommand())
 	return cmd
 }

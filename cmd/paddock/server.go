@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -113,7 +112,7 @@ func runServer(cmd *cobra.Command, args []string, f serverFlags) error {
 	tuneCollector()
 	s, err := server.New(cfg, server.Options{Logger: log})
 	if err != nil {
-		return startError(err)
+		return &exitError{server.ExitStatus(err), err}
 	}
 	announce(log, cfg, s, time.Since(began))
 	select {
@@ -155,12 +154,4 @@ func reachable(addr net.Addr) string {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(t.Port))
 	}
 	return addr.String()
-}
-
-// startError gives a failed start the exit status that Apache's scripts know.
-func startError(err error) error {
-	if errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist) {
-		return &exitError{3, err}
-	}
-	return &exitError{1, err}
 }

@@ -119,6 +119,15 @@ func (b *Ballots) begin(own []quorum.Addr) {
 	b.era, b.endEra = context.WithCancel(b.ctx)
 }
 
+// ErrElectionPort is in the error of an election port that cannot be opened.
+var ErrElectionPort = errors.New("the election port cannot be opened")
+
+// bindError says why; that it is about the election port is in what it wraps.
+type bindError struct{ why error }
+
+func (e *bindError) Error() string   { return e.why.Error() }
+func (e *bindError) Unwrap() []error { return []error{ErrElectionPort, e.why} }
+
 // bind listens, as often as it may try.
 func (b *Ballots) bind(ctx context.Context, own []quorum.Addr) ([]net.Listener, error) {
 	var addrs []string
@@ -134,7 +143,7 @@ func (b *Ballots) bind(ctx context.Context, own []quorum.Addr) ([]net.Listener, 
 			return lns, nil
 		}
 		if try == b.opt.BindRetry {
-			return nil, fmt.Errorf("%d attempts to listen failed: %w", try, err)
+			return nil, &bindError{fmt.Errorf("%d attempts to listen failed: %w", try, err)}
 		}
 		b.opt.Logger.Warn("the election port could not be opened", "err", err, "attempt", try, "again_in", b.opt.BindDelay)
 		pause := time.NewTimer(b.opt.BindDelay)

@@ -33,8 +33,9 @@ var Variants = []Variant{
 	{"ZOOKEEPER-3911", zab.Unsafe{AckNewLeaderBeforeLog: true}, aimAtCrashes},
 	{"ZOOKEEPER-4394", zab.Unsafe{DropEarlyCommit: true}, aimAtLateness},
 	{"ZOOKEEPER-4643", zab.Unsafe{EpochBeforeLog: true}, aimAtCrashes},
-	{"ZOOKEEPER-4646, -4785", zab.Unsafe{AckBeforeSync: true}, aimAtCrashes},
+	{"ZOOKEEPER-4646", zab.Unsafe{AckBeforeSync: true}, aimAtCrashes},
 	{"ZOOKEEPER-4712", zab.Unsafe{StaleVote: true}, aimAtLateness},
+	{"ZOOKEEPER-4785", zab.Unsafe{AckBeforeSync: true, EpochBeforeLog: true}, aimAtCrashes},
 	{"ZOOKEEPER-4925", zab.Unsafe{HolesInWindow: true}, aimAtLateness},
 }
 

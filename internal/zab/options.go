@@ -54,7 +54,7 @@ type Unsafe struct {
 	AckBeforeFlush        bool // a proposal is acknowledged when it is received
 	EpochBeforeLog        bool // ZOOKEEPER-4643: currentEpoch is durable before the history it stands for
 	AckNewLeaderBeforeLog bool // ZOOKEEPER-3911: NEWLEADER is acknowledged before the history is logged
-	AckBeforeSync         bool // ZOOKEEPER-4646, -4785: and before what was logged is flushed
+	AckBeforeSync         bool // ZOOKEEPER-4646: and before what was logged is flushed; with EpochBeforeLog -4785
 	DropEarlyCommit       bool // ZOOKEEPER-4394: a COMMIT between NEWLEADER and UPTODATE is lost
 	HolesInWindow         bool // ZOOKEEPER-4925: what came by DIFF is missing from the window
 	StaleVote             bool // ZOOKEEPER-4712: an election begins before the log has settled
