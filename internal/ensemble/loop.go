@@ -32,16 +32,23 @@ func (d *Driver) run() {
 		case <-timer.C:
 		}
 		d.turn()
-		d.stepping.Lock()
-		if d.now() >= d.wake && d.stop.Err() == nil {
-			d.wake = d.step(zab.Tick{})
-			d.flush()
+		timer.Reset(d.tick() - d.now())
+		if d.mail.waiting() {
+			d.mail.ring() // who brought it found the turn taken, by tick
 		}
-		at := d.chores(d.wake)
-		d.armed = at
-		d.stepping.Unlock()
-		timer.Reset(at - d.now())
 	}
+}
+
+// tick does what is due and returns when to come again.
+func (d *Driver) tick() time.Duration {
+	d.stepping.Lock()
+	defer d.stepping.Unlock()
+	if d.now() >= d.wake && d.stop.Err() == nil {
+		d.wake = d.step(zab.Tick{})
+		d.flush()
+	}
+	d.armed = d.chores(d.wake)
+	return d.armed
 }
 
 // turn steps what is in the mailbox. Where another goroutine is at it, that one

@@ -32,6 +32,8 @@ type scripted struct {
 	mu      sync.Mutex
 	answers []answer
 	seen    []zab.Event
+	ticking func() // runs in the next Tick, after which the peer sleeps
+	asleep  bool
 }
 
 type answer struct {
@@ -44,6 +46,9 @@ func (s *scripted) Step(now time.Duration, ev zab.Event) *zab.Out {
 	defer s.mu.Unlock()
 	if _, tick := ev.(zab.Tick); !tick {
 		s.seen = append(s.seen, ev)
+	} else if s.ticking != nil {
+		s.ticking()
+		s.ticking, s.asleep = nil, true
 	}
 	out := new(zab.Out)
 	for i, a := range s.answers {
@@ -54,6 +59,9 @@ func (s *scripted) Step(now time.Duration, ev zab.Event) *zab.Out {
 		}
 	}
 	out.Wake = now + 10*time.Millisecond
+	if s.asleep {
+		out.Wake = now + time.Hour
+	}
 	return out
 }
 
@@ -140,6 +148,24 @@ func await[E zab.Event](t *testing.T, r *driverRig, ok func(E) bool) (found E) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// What comes while the loop does what is due is stepped then, not when the peer
+// wakes the next time.
+func TestAnEventDuringATick(t *testing.T) {
+	r := newDriverRig(t)
+	r.peer.mu.Lock()
+	r.peer.ticking = func() {
+		brought := make(chan struct{})
+		go func() {
+			defer close(brought)
+			r.mail.put(zab.Barrier{Token: 7})
+			r.turn()
+		}()
+		<-brought
+	}
+	r.peer.mu.Unlock()
+	await(t, r, func(b zab.Barrier) bool { return b.Token == 7 })
 }
 
 // learner connects to the quorum port of a rig that leads.
