@@ -313,10 +313,16 @@ func figures(t *testing.T, what string, gaps []time.Duration, promised time.Dura
 	}
 }
 
-// kill -9 of the leader: how long until a write is acknowledged again.
+// kill -9 of the leader: how long until a write is acknowledged again, and how long
+// one of the writes after that takes, for which both servers that are left are
+// needed.
 func TestGapAfterKill(t *testing.T) {
 	p := startThree(t)
-	var gaps []time.Duration
+	after := int64(20)
+	if rounds() >= 5 {
+		after = 2000
+	}
+	var gaps, later []time.Duration
 	for range rounds() {
 		lead := p.leader()
 		all, stop := p.pens()
@@ -324,7 +330,10 @@ func TestGapAfterKill(t *testing.T) {
 		killed := time.Now()
 		p.end(lead, syscall.SIGKILL)
 		p.more(all, 20)
+		settled := time.Now()
+		p.more(all, after)
 		stop()
+		longest := time.Duration(0)
 		var first time.Time
 		for _, w := range all {
 			if w.sid == lead {
@@ -336,11 +345,13 @@ func TestGapAfterKill(t *testing.T) {
 			if at := w.first(killed); !at.IsZero() && (first.IsZero() || at.Before(first)) {
 				first = at
 			}
+			longest = max(longest, w.longest(settled))
 		}
-		gaps = append(gaps, first.Sub(killed))
+		gaps, later = append(gaps, first.Sub(killed)), append(later, longest)
 		p.start(lead)
 	}
 	figures(t, "kill -9 of the leader to the first write", gaps, 300*time.Millisecond)
+	figures(t, "longest gap of any client while two of three serve", later, 100*time.Millisecond)
 }
 
 // The lead goes from server to server by command, and no client notices but by
