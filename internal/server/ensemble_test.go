@@ -448,6 +448,7 @@ func TestEnsemblesOfOtherShapes(t *testing.T) {
 		{"one voter", "p", "standaloneEnabled=false"},
 		{"one voter and an observer", "po", "standaloneEnabled=false"},
 		{"two", "pp", ""},
+		{"seven, and an observer", "pppppppo", ""},
 		{"groups, of which one has no weight", "pppp", "group.1=1:2:3\ngroup.2=4\nweight.1=1\nweight.2=1\nweight.3=1\nweight.4=0"},
 		{"batches that wait for company", "ppp", "flushDelay=2\nmaxBatchSize=3"},
 	} {
