@@ -129,6 +129,19 @@ func (r *logReader) header() (bool, error) {
 		r.end.cutHeader = true
 		r.end.Torn, r.end.TornBytes = "the file ends inside its header", int64(len(head))
 		return false, nil
+	case allZero(head):
+		// The size of the file reached the disk and its bytes did not: a power cut
+		// before the first sync. With anything behind it, it is damage.
+		n, err := lastNonZero(r.file, 0)
+		if err != nil {
+			return false, err
+		}
+		if n > 0 {
+			return false, r.corrupt(0, nil, "the header is zeros, and other bytes follow")
+		}
+		r.end.cutHeader = true
+		r.end.Torn = "the file is nothing but zeros"
+		return false, nil
 	case string(head[:4]) != logMagic:
 		return false, r.corrupt(0, nil, "magic number %x is not that of a log (%x)", head[:4], logMagic)
 	}

@@ -194,6 +194,44 @@ func checkRefusal(t *testing.T, err error) {
 	}
 }
 
+// A newest log of which only the size reached the disk before a power cut is
+// removed, as one that ends inside its header is; not so where something stands
+// behind the zeros, or where later logs follow.
+func TestZeroedLog(t *testing.T) {
+	zeros := strings.Repeat("00", 2*4096)
+	for _, tc := range []struct {
+		name    string
+		ops     [][]any
+		refusal string
+	}{
+		{"newest", [][]any{{"create", "log.37", zeros}}, ""},
+		{"a header's worth", [][]any{{"create", "log.37", zeros[:2*logHeaderSize]}}, ""},
+		{"with bytes behind", [][]any{{"create", "log.37", zeros + "01"}}, "log.37: damaged at offset 0: the header is zeros, and other bytes follow"},
+		{"with later logs", [][]any{{"create", "log.37", zeros}, {"create", "log.38", "5a4b4c47000000020000000000000000"}}, "the header of the log is missing, and there are later logs"},
+		{"the header alone is gone", [][]any{{"write", "log.1", float64(0), zeros[:2*logHeaderSize]}}, "log.1: damaged at offset 0: the header is zeros, and other bytes follow"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := memDirOf(t, "testdata/alltypes-standalone/data")
+			editDirectory(t, m, tc.ops)
+			before := fingerprint(t, m)
+			tree := newInitialTree()
+			r, err := mustOpen(t, testOptions(m)).Recover(tree)
+			if tc.refusal != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.refusal) {
+					t.Errorf("%v, want %q", err, tc.refusal)
+				}
+				if after := fingerprint(t, m); after != before {
+					t.Errorf("a refusal changed the directory:\n%s%s", before, after)
+				}
+				return
+			}
+			if err != nil || r.LastZxid != 0x36 || len(r.Removed) != 1 || !strings.HasSuffix(r.Removed[0], "log.37") {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+}
+
 // TestCutAtEveryByte cuts a log at every byte of its last entries: what was
 // whole is there, what was not is gone, and the server can go on.
 func TestCutAtEveryByte(t *testing.T) {
