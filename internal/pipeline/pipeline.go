@@ -56,6 +56,7 @@ type Options struct {
 
 	OutstandingMax int // requests in the pipeline above which clients with one in it are not read
 	OutLimit       int // bytes that may wait for a client that does not read
+	OutSum         int // bytes that may wait for all clients with more than 1 MiB waiting; 0 is any
 
 	ThrottleMax      int           // requests in process at once; 0 is off
 	ThrottleStale    bool          // a request of a connection that is gone is dropped while it waits
@@ -106,6 +107,7 @@ type Pipeline struct {
 	app     applier
 	counts  Counts
 	limits  limits
+	outs    outSum
 	nextSID atomic.Int64
 
 	clientsMu sync.Mutex
@@ -141,6 +143,7 @@ func New(t *tree.Tree, opt Options) *Pipeline {
 	p := &Pipeline{opt: opt, tree: t, watches: watch.New(), sessions: session.NewTracker(opt.Tick.Milliseconds()),
 		started: time.Now(), clients: map[*Client]struct{}{}, stop: make(chan struct{})}
 	p.limits.init(opt)
+	p.outs.limit = int64(opt.OutSum)
 	p.flight.opening, p.parted = map[int64]*request{}, map[int64]int32{}
 	p.nextSID.Store(session.FirstID(opt.ServerID, time.Now().UnixMilli()))
 	p.app.init(p)

@@ -71,6 +71,9 @@ func exactSnapshots(cfg *config.Config) bool {
 // for the replies to one burst of the largest reads.
 func outLimit(cfg *config.Config) int { return max(64<<20, 8*int(cfg.JuteMaxBuffer)) }
 
+// outShares is how many clients may each have as much as one may.
+const outShares = 8
+
 // sessionServer is the server in the ids of sessions: a server alone is 1.
 func sessionServer(cfg *config.Config) int64 {
 	if cfg.Distributed() {
@@ -85,7 +88,7 @@ func pipelineOptions(cfg *config.Config, log *slog.Logger, authority *acl.Author
 		MinSessionTimeout: cfg.MinSessionTimeout, MaxSessionTimeout: cfg.MaxSessionTimeout,
 		ExtendedTypes: cfg.ExtendedTypes, EnforceQuota: cfg.EnforceQuota, Digest: cfg.DigestEnabled,
 		Reconfig: cfg.Ensemble.ReconfigEnabled, LeaderAlone: cfg.Distributed() && !cfg.LeaderServes, MaxRecord: int(cfg.JuteMaxBuffer + cfg.JuteMaxBufferExtra),
-		OutstandingMax: cfg.GlobalOutstandingLimit, OutLimit: outLimit(cfg),
+		OutstandingMax: cfg.GlobalOutstandingLimit, OutLimit: outLimit(cfg), OutSum: outShares * outLimit(cfg),
 		ThrottleMax:     cfg.RequestThrottle.MaxRequests,
 		ThrottleStale:   cfg.RequestThrottle.DropStale && cfg.RequestThrottle.StaleConnectionCheck,
 		ThrottleLate:    cfg.RequestThrottle.DropStale && cfg.RequestThrottle.StaleLatencyCheck,
