@@ -132,11 +132,20 @@ func (c *cluster) startAll() {
 // until waits for a condition, and fails with what was waited for.
 func (c *cluster) until(what string, is func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
+	begun, cured := time.Now(), false
+	for deadline := begun.Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("not within %v: %s\n%s", patience, what, c.state())
 		}
 		c.alive()
+		if !cured && time.Since(begun) > patience/3 {
+			cured = true
+			for _, s := range c.servers {
+				if s.cmd != nil && !s.frozen && s.mode() == "" {
+					s.mend()
+				}
+			}
+		}
 	}
 }
 

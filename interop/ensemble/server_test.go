@@ -5,6 +5,7 @@
 package ensemble
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ type server struct {
 	ends      chan error // receives once when cmd has ended
 	frozen    bool
 	starts    int
-	acls      int    // that it could not fetch, by Apache's log
+	read      int    // bytes of its log that mend has looked at
 	trees     int    // that it got from leaders, by Apache's log
 	fuzzyUpTo uint64 // a tree that came under load may have been ahead of itself until here
 }
@@ -195,22 +196,25 @@ func (s *server) wipe() {
 	must(s.c.t, os.RemoveAll(s.data()))
 }
 
-// mend starts a server of Apache's again that ended because a tree which was taken
-// under load has a znode whose ACL it does not have (ZOOKEEPER-4846, and 4689 of
-// what is left of it). Where it cannot load a snapshot of its own for that reason,
-// it has all that it had without: an older one, and the logs since.
+// mend starts a server of Apache's again that ended, or goes in circles, because a
+// tree which was taken under load has a znode whose ACL it does not have
+// (ZOOKEEPER-4846, and 4689 of what is left of it). Where it cannot load a
+// snapshot of its own for that reason, it has all that it had without: an older
+// one, and the logs since.
 func (s *server) mend() bool {
-	tail := s.tail()
-	if s.kind != apache || !strings.Contains(tail, "FileTxnSnapLog.processTransaction") {
+	if s.kind != apache {
 		return false
 	}
 	b, _ := os.ReadFile(s.log())
-	n := strings.Count(string(b), "java.lang.RuntimeException: Failed to fetch acls for")
-	if n == s.acls {
+	news := b[s.read:]
+	if !bytes.Contains(news, []byte("java.lang.RuntimeException: Failed to fetch acls for")) {
 		return false
 	}
-	s.acls = n
-	if strings.Contains(tail, "FileTxnSnapLog.restore") {
+	s.read = len(b)
+	if s.cmd != nil {
+		s.kill()
+	}
+	if bytes.Contains(news, []byte("FileTxnSnapLog.restore")) {
 		snapshots, _ := filepath.Glob(filepath.Join(s.data(), "snapshot.*"))
 		if len(snapshots) < 2 {
 			return false
