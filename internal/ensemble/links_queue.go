@@ -26,7 +26,7 @@ type outbox struct {
 	busy   bool         // somebody writes: the writer, or who flushes
 	now    *sock.Writer // of who flushes; nil: only the writer writes
 	bytes  int          // queued, or being written
-	items  int          // queued since the writer last took some
+	items  int          // queued since some were last taken
 	idle   []segment    // the writer's, to be used again
 	closed bool
 
@@ -129,6 +129,7 @@ func (o *outbox) flush() {
 	}
 	batch := o.queue
 	o.queue, o.idle, o.busy = o.idle, nil, true
+	o.items = 0
 	o.mu.Unlock()
 
 	written, part := 0, 0
