@@ -12,6 +12,15 @@ import (
 	"testing"
 )
 
+// A command line that cannot be understood has a status of its own.
+func TestExitStatusOfACommand(t *testing.T) {
+	said, err := paddock("sevrer").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(said), `unknown command "sevrer"`) {
+		t.Errorf("%v, %s", err, said)
+	}
+}
+
 // Scripts tell why a server did not start by its exit status: each is that of
 // Apache's (operations.md section 1.9), and the last line says what was wrong.
 func TestExitStatus(t *testing.T) {
@@ -28,6 +37,7 @@ func TestExitStatus(t *testing.T) {
 	}{
 		{"no such file", "", nil, 2, "none.cfg"},
 		{"no such flag", "dataDir=DIR\nclientPort=0\n", []string{"--nothing"}, 2, "--nothing"},
+		{"too many arguments", "dataDir=DIR\nclientPort=0\n", []string{"a", "b", "c", "d"}, 2, "accepts at most 4 arg"},
 		{"a wrong value", "dataDir=DIR\nclientPort=many\n", nil, 2, "clientPort"},
 		{"the client port is taken", "dataDir=DIR\nclientPortAddress=127.0.0.1\nclientPort=" + port + "\n", nil, 1, "address already in use"},
 		{"no directory, and none may be made", "dataDir=DIR/none\nclientPort=0\ndatadir.autocreate=false\n", nil, 3, "DIR/none"},

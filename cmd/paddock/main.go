@@ -31,11 +31,16 @@ func (e *exitError) Unwrap() error { return e.err }
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	err := root().ExecuteContext(ctx)
+	cmd, begun := root(), false
+	cmd.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
+	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return
 	}
 	code := 1
+	if !begun {
+		code = 2 // the command line is wrong
+	}
 	if e := (*exitError)(nil); errors.As(err, &e) {
 		code = e.code
 	}
@@ -52,7 +57,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{2, err} })
 	cmd.AddCommand(serverCommand(), cliCommand(), handOverCommand(), versionCommand())
 	return cmd
 }

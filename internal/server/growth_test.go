@@ -44,6 +44,7 @@ func TestGrowsAndShrinksUnderLoad(t *testing.T) {
 
 	const writers = 4
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var written []string
