@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"paddock/internal/config"
+	"paddock/internal/procs"
 	"paddock/internal/server"
 )
 
@@ -114,6 +115,7 @@ func runServer(cmd *cobra.Command, args []string, f serverFlags) error {
 	if err != nil {
 		return &exitError{server.ExitStatus(err), err}
 	}
+	go procs.Follow(ctx)
 	announce(log, cfg, s, time.Since(began))
 	select {
 	case err = <-s.Fatal():

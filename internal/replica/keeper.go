@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"paddock/internal/procs"
 	"paddock/internal/storage"
 	"paddock/internal/tree"
 	"paddock/proto"
@@ -174,8 +175,15 @@ type TreeWriter interface {
 	Node(path, data []byte, aclKey int64, st *proto.StatPersisted) error
 }
 
+// largeTree is from how many znodes on a tree takes longer to write than a request
+// should wait for a processor.
+const largeTree = 20_000
+
 // WriteTree writes what a snapshot holds.
 func WriteTree(w TreeWriter, snap *tree.Snapshot) error {
+	if snap.Znodes > largeTree {
+		defer procs.Busy()()
+	}
 	w.Sessions(len(snap.Sessions()), func(yield func(int64, int32)) {
 		for id, ms := range snap.Sessions() {
 			yield(id, ms)

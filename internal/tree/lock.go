@@ -3,8 +3,9 @@
 package tree
 
 import (
-	"runtime"
 	"sync"
+
+	"paddock/internal/procs"
 )
 
 // shardedLock is a read-write lock whose readers share no cache line with
@@ -21,8 +22,8 @@ type lockSlot struct {
 }
 
 func newShardedLock() shardedLock {
-	n := 1
-	for n < runtime.GOMAXPROCS(0) && n < 64 {
+	n, most := 1, procs.Most()
+	for n < most && n < 64 {
 		n *= 2
 	}
 	return shardedLock{slots: make([]lockSlot, n), mask: uint32(n - 1)}

@@ -14,6 +14,7 @@ import (
 // comes twice and no child without its parent.
 type Snapshot struct {
 	Zxid     proto.Zxid
+	Znodes   int // how many there were, the root included
 	t        *Tree
 	sessions map[int64]int32
 	lists    []SnapshotACL
@@ -37,7 +38,7 @@ func (t *Tree) Snapshot() *Snapshot {
 	t.snapMu.Lock()
 	t.lock.lock()
 	defer t.lock.unlock()
-	s := &Snapshot{Zxid: t.zxid, t: t, sessions: View{t: t}.Sessions(), limit: t.nodes.next, oldACL: map[Ref]aclID{}}
+	s := &Snapshot{Zxid: t.zxid, Znodes: t.nodes.live, t: t, sessions: View{t: t}.Sessions(), limit: t.nodes.next, oldACL: map[Ref]aclID{}}
 	s.done = make([]uint64, s.limit/64+1)
 	for id, e := range t.acls.lists {
 		if e.refs > 0 {
