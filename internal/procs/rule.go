@@ -4,9 +4,9 @@ package procs
 
 const (
 	// raise is the share of the processors in use above which there are too few.
-	raise = 0.7
+	raise = 0.8
 	// lower is the share of half of them below which half would do.
-	lower = 0.55
+	lower = 0.7
 	// quiet is for how many windows in a row that must have been so.
 	quiet = 10
 )
