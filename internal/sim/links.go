@@ -50,6 +50,7 @@ type parcel struct {
 var (
 	errEOF     = errors.New("the other side has closed the connection")
 	errReset   = errors.New("connection reset")
+	errBroken  = errors.New("the connection broke off in the middle of a tree")
 	errPurged  = errors.New("the log does not go back so far any more")
 	errRefused = errors.New("connection refused")
 )
@@ -163,6 +164,10 @@ func (e *end) serialize(p zab.Packet) {
 	p.Zxid = begun.zxid
 	e.s.later(e.s.r.between(0, e.s.r.set.snapTime), func() {
 		if !e.open {
+			return
+		}
+		if e.s.machine.half {
+			e.s.fail("sends half a tree")
 			return
 		}
 		s := e.s.machine.snapshot(begun)

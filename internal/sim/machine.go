@@ -143,9 +143,10 @@ type machine struct {
 	at    *moment
 	state state
 	fuzzy proto.Zxid // before it, the state is ahead of what at says
+	half  bool       // a leader's tree broke off: it is of no use
 }
 
-func (s snap) machine() machine { return machine{s.at, s.state, s.fuzzy} }
+func (s snap) machine() machine { return machine{at: s.at, state: s.state, fuzzy: s.fuzzy} }
 
 // snapshot begun at a moment and ended now.
 func (m *machine) snapshot(begun *moment) snap {
@@ -155,6 +156,9 @@ func (m *machine) snapshot(begun *moment) snap {
 // apply returns a complaint if the transaction does not follow, or if the state
 // after it is not what it is elsewhere.
 func (m *machine) apply(e zab.Entry) error {
+	if m.half {
+		return fmt.Errorf("applies %s to half a tree", short(e.Zxid))
+	}
 	if !follows(m.at.zxid, e.Zxid) {
 		return fmt.Errorf("applies %s after %s", short(e.Zxid), short(m.at.zxid))
 	}

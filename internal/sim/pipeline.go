@@ -55,6 +55,10 @@ func (p *pipeline) lose() {
 func (s *server) serve() {
 	s.serving = true
 	s.term++
+	if s.machine.half {
+		s.fail("serves half a tree")
+		return
+	}
 	if s.machine.at.zxid < s.machine.fuzzy {
 		s.fail("serves a tree of %s that shows some of %s", short(s.machine.at.zxid), short(s.machine.fuzzy))
 		return

@@ -37,6 +37,7 @@ type Result struct {
 type run struct {
 	seed  uint64
 	rng   *rand.Rand
+	tears *rand.Rand
 	set   setup
 	queue queue
 	now   time.Duration

@@ -331,6 +331,9 @@ func (s *server) enqueue(op zab.DiskOp) {
 		j.Append = append([]zab.Entry(nil), op.Append...)
 	}
 	if op.Snapshot {
+		if s.machine.half {
+			s.fail("writes half a tree to its disk")
+		}
 		sn := s.machine.snapshot(s.machine.at)
 		sn.foreign = s.foreign
 		s.foreign = false
@@ -408,9 +411,22 @@ func (s *server) restoreNow(j job) {
 		d.jobs, d.busy = d.jobs[1:], 0
 		answer := zab.Restored{Zxid: x.Zxid}
 		if x.Link != 0 {
-			s.machine, s.foreign = j.body.machine(), true
-			if e := s.end(x.Link); e != nil {
-				e.loaded()
+			e := s.end(x.Link)
+			if s.breaksOff() {
+				answer.Err = errBroken
+				s.r.trace("breaks-off", s.id, int64(x.Zxid), int64(x.Link))
+				if s.r.tears.Intn(2) == 0 { // or the connection was gone before the first byte
+					s.machine, s.foreign = machine{at: s.machine.at, half: true}, true
+				}
+				if e != nil {
+					e.peer.reset()
+					s.later(0, func() { e.down(errBroken) })
+				}
+			} else {
+				s.machine, s.foreign = j.body.machine(), true
+				if e != nil {
+					e.loaded()
+				}
 			}
 		} else {
 			z, err := d.cut(x.Zxid)
@@ -431,6 +447,12 @@ func (s *server) restoreNow(j job) {
 			s.flush()
 		}
 	})
+}
+
+// breaksOff tells whether a tree that a leader sends does not come whole.
+func (s *server) breaksOff() bool {
+	r := s.r
+	return r.set.tears > 0 && r.now < r.set.calm && r.tears.Float64() < r.set.tears
 }
 
 // maybeSnapshot begins a snapshot now and then; it is done beside all else, and

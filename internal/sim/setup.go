@@ -21,6 +21,7 @@ type setup struct {
 
 	// The network.
 	delay       time.Duration // usual longest
+	tears       float64       // of the trees that are sent: they break off
 	loss, again float64       // of election messages: never sent, sent again later
 	turn        time.Duration // a reader or writer may take this long to come to its turn
 
@@ -88,6 +89,11 @@ func (r *run) newSetup() setup {
 		s.options.MasterPort = 2191
 		s.options.LookDelay, s.options.DialDelay = s.tick/10, s.tick/10
 	}
+	// So are these: seeds without them stay what they were.
+	r.tears = rand.New(rand.NewSource(int64(r.seed) ^ 0x68616c66))
+	if r.tears.Intn(3) == 0 {
+		s.tears = 0.3
+	}
 	return s
 }
 
@@ -97,9 +103,9 @@ func (s setup) String() string {
 		names += " " + f.name
 	}
 	return fmt.Sprintf("%d voters, %d observers (master port %d), %d spare, weighted %v, tick %v, limits %d %d, window %d, force %v, disk sync %v, counter max %d; "+
-		"delay %v, loss %v, again %v, turn %v, flush %v, batch %d, snapshots %v, purge %v; %d clients, %d at once, every %v; until %v:%s, every %v, ambush %v, drift %v",
+		"delay %v, tears %v, loss %v, again %v, turn %v, flush %v, batch %d, snapshots %v, purge %v; %d clients, %d at once, every %v; until %v:%s, every %v, ambush %v, drift %v",
 		s.voters, s.observers, s.options.MasterPort, s.spare, s.weighted, s.tick, s.options.InitLimit, s.options.SyncLimit, s.options.Window, s.options.ForceSnap, s.options.DiskSync, s.options.CounterMax,
-		s.delay, s.loss, s.again, s.turn, s.flush, s.batch, s.snapshot, s.purge, s.clients, s.pipelined, s.think, s.calm, names, s.every, s.ambush, s.drift)
+		s.delay, s.tears, s.loss, s.again, s.turn, s.flush, s.batch, s.snapshot, s.purge, s.clients, s.pipelined, s.think, s.calm, names, s.every, s.ambush, s.drift)
 }
 
 // members is the first membership.

@@ -77,7 +77,7 @@ func TestSameSeedSameRun(t *testing.T) {
 // TestRunsReachWhatTheyAreFor: all that can go wrong or be done does come up.
 func TestRunsReachWhatTheyAreFor(t *testing.T) {
 	want := map[string]bool{}
-	for _, what := range []string{"TRUNC", "DIFF", "SNAP", "INFORM", "COMMITANDACTIVATE", "INFORMANDACTIVATE", "UPTODATE", "SYNC"} {
+	for _, what := range []string{"TRUNC", "DIFF", "SNAP", "INFORM", "COMMITANDACTIVATE", "INFORMANDACTIVATE", "UPTODATE", "SYNC", "breaks-off"} {
 		want[what] = false
 	}
 	for _, f := range faults {

@@ -8,8 +8,8 @@ import (
 	"paddock/internal/zab"
 )
 
-// Variant is the core with one guard removed: a defect that the reference once
-// had, which the simulator must see by what comes of it.
+// Variant is the core with one guard removed: a defect, most of them once the
+// reference's, which the simulator must see by what comes of it.
 type Variant struct {
 	Name   string
 	Unsafe zab.Unsafe
@@ -29,6 +29,7 @@ func (v Variant) Options(broken bool) Options {
 // Variants are all of them.
 var Variants = []Variant{
 	{"ack-before-flush", zab.Unsafe{AckBeforeFlush: true}, aimAtLogs},
+	{"half-a-tree", zab.Unsafe{KeepHalfTree: true}, aimAtTrees},
 	{"ZOOKEEPER-2845", zab.Unsafe{KeepTruncated: true}, aimAtCrashes},
 	{"ZOOKEEPER-3911", zab.Unsafe{AckNewLeaderBeforeLog: true}, aimAtCrashes},
 	{"ZOOKEEPER-4394", zab.Unsafe{DropEarlyCommit: true}, aimAtLateness},
@@ -62,6 +63,12 @@ func aimAtLateness(s *setup) {
 	aimAtCrashes(s)
 	s.faults = pickFaults("break", "partition", "isolate-leader", "pause", "crash", "slow-disk")
 	s.every, s.ambush = 100*time.Millisecond, 0.002
+}
+
+// aimAtTrees has trees sent that break off.
+func aimAtTrees(s *setup) {
+	aimAtLateness(s)
+	s.options.ForceSnap, s.tears = true, 0.3
 }
 
 func pickFaults(names ...string) (out []fault) {

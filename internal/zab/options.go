@@ -49,7 +49,7 @@ type Options struct {
 }
 
 // Unsafe names guards that are left out, each by the defect of the reference
-// that it stands against.
+// that it stands against where that has a number.
 type Unsafe struct {
 	AckBeforeFlush        bool // a proposal is acknowledged when it is received
 	EpochBeforeLog        bool // ZOOKEEPER-4643: currentEpoch is durable before the history it stands for
@@ -59,6 +59,7 @@ type Unsafe struct {
 	HolesInWindow         bool // ZOOKEEPER-4925: what came by DIFF is missing from the window
 	StaleVote             bool // ZOOKEEPER-4712: an election begins before the log has settled
 	KeepTruncated         bool // ZOOKEEPER-2845: the tree keeps what the log was cut of
+	KeepHalfTree          bool // a leader's tree that broke off stays in the place of one's own
 }
 
 // State is what a peer begins with: what recovery found on disk.

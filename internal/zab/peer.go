@@ -294,7 +294,7 @@ func (p *Peer) wasRestored(ev Restored) {
 	case r == nil:
 		panic("zab: a restore that nobody asked for")
 	case r.snap:
-		p.treeDirty = true
+		p.treeDirty = ev.Err == nil || !p.opt.Unsafe.KeepHalfTree
 		p.window.clear()
 		if ev.Err != nil {
 			p.look("the leader's tree could not be loaded", "err", ev.Err)
