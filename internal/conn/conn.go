@@ -152,7 +152,12 @@ func (c *conn) serveBuffered() {
 	c.client.Begin(&c.burst)
 	defer c.flush()
 	defer c.client.End(&c.burst)
+	warm := 0
 	for served := 1; c.w-c.r >= 4; served++ {
+		if warm == 0 {
+			warm = c.client.Warm(&c.burst, c.in[c.r:c.w])
+		}
+		warm--
 		if served%framesPerLook == 0 && c.client.Out().Crowded() {
 			c.client.End(&c.burst)
 			c.flush()

@@ -16,11 +16,17 @@ import (
 )
 
 // idleLink is a connection that takes everything at once.
-type idleLink struct{ c *Client }
+type idleLink struct {
+	c    *Client
+	keep *[]byte // where what it takes is put, if anywhere
+}
 
 func (l *idleLink) Flush() {
 	for {
 		b := l.c.out.Take()
+		if b != nil && l.keep != nil {
+			*l.keep = append(*l.keep, b.Bytes...)
+		}
 		if b == nil || !l.c.out.Put(b) {
 			return
 		}
@@ -125,5 +131,40 @@ func BenchmarkRead(b *testing.B) {
 		c.Serve(&burst, frames[i*7919%len(frames)])
 		c.End(&burst)
 		c.link.Flush()
+	}
+}
+
+// BenchmarkLargeTree is a getData among a million znodes, in bursts, with and
+// without looking ahead.
+func BenchmarkLargeTree(b *testing.B) {
+	_, _, c, paths := benchPipeline(b, 1_000_000)
+	for _, size := range []int{1, 4, 16} {
+		bursts := make([][]byte, len(paths)/size)
+		for i := range bursts {
+			frames := make([][]byte, size)
+			for k := range frames {
+				frames[k] = frameOf(1, proto.OpGetData, &proto.PathWatch{Path: paths[(i*size+k)*7919%len(paths)]})
+			}
+			bursts[i] = withLengths(frames...)
+		}
+		for _, ahead := range []bool{false, true} {
+			b.Run(fmt.Sprintf("burst=%d,ahead=%v", size, ahead), func(b *testing.B) {
+				var burst Burst
+				for i := 0; i < b.N; i += size {
+					buf := bursts[i/size%len(bursts)]
+					c.Begin(&burst)
+					if ahead {
+						c.Warm(&burst, buf)
+					}
+					for len(buf) > 0 {
+						var frame []byte
+						frame, buf, _ = cutFrame(buf)
+						c.Serve(&burst, frame)
+					}
+					c.End(&burst)
+					c.link.Flush()
+				}
+			})
+		}
 	}
 }

@@ -32,6 +32,8 @@ type burst struct {
 
 	borrowed bool // the view is another's to close
 
+	warmth uint32 // keeps Warm from being optimised away
+
 	writes []*request // decoded, to be prepared together
 }
 

@@ -29,7 +29,10 @@ func (t *Tree) Write(to Announcer) Writer {
 }
 
 // Close lets readers in again.
-func (w Writer) Close() { w.t.lock.unlock() }
+func (w Writer) Close() {
+	w.t.size.Store(int64(w.t.nodes.live))
+	w.t.lock.unlock()
+}
 
 // View looks at the tree between two changes. It must not be closed.
 func (w Writer) View() View { return View{t: w.t} }

@@ -24,6 +24,7 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"paddock/proto"
 )
@@ -51,7 +52,8 @@ type Tree struct {
 	seed   maphash.Seed
 	onQuot func(path, problem string)
 
-	snapMu sync.Mutex // one snapshot at a time
+	snapMu sync.Mutex   // one snapshot at a time
+	size   atomic.Int64 // of nodes, for who has no lock
 }
 
 // New returns a tree with the four znodes that every server starts with.
@@ -223,9 +225,10 @@ func (v View) HasSession(id int64) (timeoutMs int32, ok bool) {
 // Internals.
 
 func (t *Tree) hash(path string) uint32 {
-	h := maphash.String(t.seed, path)
-	return uint32(h) ^ uint32(h>>32)
+	return fold(maphash.String(t.seed, path))
 }
+
+func fold(h uint64) uint32 { return uint32(h) ^ uint32(h>>32) }
 
 // find looks a path up by its hash and makes sure by comparing names upwards.
 func (t *Tree) find(path string) Ref {
