@@ -27,23 +27,24 @@ jute:
 proto: jute
 internal/vfs:
 internal/sock:
+internal/procs:
 internal/quorum:
 internal/zab: jute proto internal/quorum
 internal/config: internal/vfs internal/quorum
 internal/session:
 internal/acl: jute proto
 internal/watch: proto
-internal/tree: jute proto
+internal/tree: jute proto internal/procs
 internal/storage: jute proto internal/vfs; github.com/klauspost/compress
 internal/pipeline: jute proto internal/acl internal/session internal/tree internal/watch
-internal/replica: proto internal/storage internal/tree internal/pipeline
+internal/replica: proto internal/procs internal/storage internal/tree internal/pipeline
 internal/ensemble: jute proto internal/quorum internal/zab internal/tree internal/storage internal/pipeline internal/replica internal/sock
 internal/conn: internal/acl internal/pipeline internal/sock
 internal/admin: proto internal/quorum internal/config internal/session internal/pipeline internal/ensemble
 internal/server: proto internal/acl internal/admin internal/config internal/conn internal/ensemble internal/pipeline internal/quorum internal/replica internal/storage internal/tree internal/vfs internal/zab
 zk: jute proto
 internal/cli: proto zk
-cmd/paddock: internal/cli internal/config internal/server; github.com/spf13/cobra
+cmd/paddock: internal/cli internal/config internal/procs internal/server; github.com/spf13/cobra
 
 internal/servertest: internal/config internal/server
 internal/golden: *
@@ -64,7 +65,8 @@ var pure = []string{"internal/quorum", "internal/zab"}
 // mayStart lists every function that starts a goroutine, with what it is for.
 // docs/architecture.md says who ends each.
 var mayStart = map[string]string{
-	"cmd/paddock askWord": "an end of the context ends the wait for an answer",
+	"cmd/paddock askWord":   "an end of the context ends the wait for an answer",
+	"cmd/paddock runServer": "processors follow the load",
 
 	"internal/conn Server.accept": "the reader of a connection",
 	"internal/conn conn.Flush":    "the rest of a write that the socket did not take at once",
