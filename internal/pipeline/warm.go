@@ -66,7 +66,8 @@ func pathIn(frame []byte) ([]byte, bool) {
 	}
 	switch proto.OpCode(binary.BigEndian.Uint32(frame[4:])) {
 	case proto.OpGetData, proto.OpSetData, proto.OpExists, proto.OpDelete, proto.OpGetACL, proto.OpSetACL,
-		proto.OpGetChildren, proto.OpGetChildren2, proto.OpCheck:
+		proto.OpGetChildren, proto.OpGetChildren2, proto.OpCheck,
+		proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL: // whose place in the index is looked at
 	default:
 		return nil, false
 	}

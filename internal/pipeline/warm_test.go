@@ -55,7 +55,7 @@ func TestPathIn(t *testing.T) {
 		{frameOf(1, proto.OpGetData, &proto.PathWatch{Path: "/a/b"}), "/a/b", true},
 		{frameOf(1, proto.OpExists, &proto.PathWatch{Path: "/a"}), "/a", true},
 		{frameOf(1, proto.OpSetData, &proto.SetData{Path: "/a", Data: []byte("data")}), "/a", true},
-		{frameOf(1, proto.OpCreate, &proto.Create{Path: "/new"}), "", false}, // not there yet
+		{frameOf(1, proto.OpCreate, &proto.Create{Path: "/new"}), "/new", true},
 		{with(proto.OpGetData, 4, "/a/b"), "/a/b", true},
 		{with(proto.OpGetData, 5, "/a/b"), "", false},
 		{with(proto.OpGetData, 0, "/a/b"), "", false},
