@@ -76,6 +76,7 @@ type server struct {
 	frozen    bool
 	starts    int
 	read      int    // bytes of its log that mend has looked at
+	robbed    bool   // mend took a snapshot away
 	trees     int    // that it got from leaders, by Apache's log
 	fuzzyUpTo uint64 // a tree that came under load may have been ahead of itself until here
 }
@@ -198,16 +199,19 @@ func (s *server) wipe() {
 
 // mend starts a server of Apache's again that ended, or goes in circles, because a
 // tree which was taken under load has a znode whose ACL it does not have
-// (ZOOKEEPER-4846, and 4689 of what is left of it). Where it cannot load a
-// snapshot of its own for that reason, it has all that it had without: an older
-// one, and the logs since.
+// (ZOOKEEPER-4846, and 4689 of what is left of it). Where it cannot load what it
+// has for that reason, it is given a new beginning, as an operator would, if all
+// others serve. Otherwise it may be needed for what it has: it loses the
+// snapshot alone, and has an older one and the logs since. If the snapshot was of
+// a tree that it had been sent, these logs have a hole where the tree had been.
 func (s *server) mend() bool {
 	if s.kind != apache {
 		return false
 	}
 	b, _ := os.ReadFile(s.log())
 	news := b[s.read:]
-	if !bytes.Contains(news, []byte("java.lang.RuntimeException: Failed to fetch acls for")) {
+	hole := s.robbed && bytes.Contains(news, []byte("java.lang.IllegalStateException: Committed proposal cached out of order"))
+	if !hole && !bytes.Contains(news, []byte("java.lang.RuntimeException: Failed to fetch acls for")) {
 		return false
 	}
 	s.read = len(b)
@@ -216,16 +220,37 @@ func (s *server) mend() bool {
 	}
 	if bytes.Contains(news, []byte("FileTxnSnapLog.restore")) {
 		snapshots, _ := filepath.Glob(filepath.Join(s.data(), "snapshot.*"))
-		if len(snapshots) < 2 {
+		switch {
+		case s.unneeded():
+			s.wipe()
+			s.robbed = false
+		case hole || len(snapshots) < 2:
 			return false
+		default:
+			newest := slices.MaxFunc(snapshots, func(a, b string) int { return cmp.Compare(suffix(a), suffix(b)) })
+			s.c.note("%v cannot load %s", s, filepath.Base(newest))
+			must(s.c.t, os.Remove(newest))
+			s.robbed = true
 		}
-		newest := slices.MaxFunc(snapshots, func(a, b string) int { return cmp.Compare(suffix(a), suffix(b)) })
-		s.c.note("%v cannot load %s", s, filepath.Base(newest))
-		must(s.c.t, os.Remove(newest))
 	}
 	s.c.t.Logf("%v ended by ZOOKEEPER-4846: it starts again", s)
 	s.start(s.kind)
 	return true
+}
+
+// unneeded tells whether all others serve, so that what this one has they have.
+func (s *server) unneeded() bool {
+	led := false
+	for _, o := range s.c.servers {
+		switch {
+		case o == s:
+		case o.mode() == "":
+			return false
+		case o.mode() == "leader":
+			led = true
+		}
+	}
+	return led
 }
 
 // suffix is the zxid in the name of a snapshot.
