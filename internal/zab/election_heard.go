@@ -154,12 +154,19 @@ func (e *election) count(now time.Duration) {
 	}
 }
 
-// quorum says whether the ballots that match b are a quorum in each membership.
+// quorum says whether the ballots that match b are a quorum: to lead, in each
+// membership; to follow, in the committed one. A leader sees to its quorums itself,
+// and that one which does not know of a proposed membership leads says that it
+// will come to nothing, though not yet to us: there may never be a quorum of it.
 func (e *election) quorum(bs ballots, b ballot) bool {
+	seen := e.seen
+	if b.leader != e.sid {
+		seen = nil
+	}
 	return quorum.Reached(func(id int64) bool {
 		c, ok := bs[id]
 		return ok && b.matches(c)
-	}, e.committed, e.seen)
+	}, e.committed, seen)
 }
 
 // backs says whether a server stands behind the proposal: it votes for it, or

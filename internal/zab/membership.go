@@ -38,10 +38,10 @@ func (p *Peer) proposed(c *quorum.Config) {
 	p.election.membership(p.committed, p.seen)
 }
 
-// forgetSeen drops a membership that was proposed in an epoch before that of a
-// reign whose membership is the older version: the reconfig was no part of its
-// history, and never will be decided. To wait for a quorum of it would be to
-// wait for ever.
+// forgetSeen drops a membership that was proposed in an epoch before that of the
+// reign this server is part of, whose membership is the older version: the reconfig
+// was no part of its history, and never will be decided. To wait for a quorum of it
+// would be to wait for ever.
 func (p *Peer) forgetSeen(version, epoch int64) {
 	if p.seen == nil || version >= p.seen.Version || epoch <= p.seen.Version>>32 {
 		return

@@ -349,9 +349,6 @@ func (p *Peer) notified(ev Notified) {
 	if p.opt.Reconfig && ev.Config != nil && p.role == proto.Looking && ev.Config.Version > p.committed.Version {
 		p.adopt(ev.Config)
 	}
-	if ev.Config != nil && (ev.Note.State == proto.Leading || ev.Note.State == proto.Following) {
-		p.forgetSeen(ev.Config.Version, ev.Note.PeerEpoch)
-	}
 	switch {
 	case p.lead != nil:
 		p.lead.rival(ev)
