@@ -6,6 +6,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -80,21 +81,16 @@ func TestFollow(t *testing.T) {
 	other()
 	until("busy no longer", func(n int) bool { return n == 1 })
 
-	stop := make(chan struct{})
+	var stop atomic.Bool
 	var work sync.WaitGroup
 	for range most {
 		work.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
 			}
 		})
 	}
 	until("loaded", func(n int) bool { return n > 1 })
-	close(stop)
+	stop.Store(true)
 	work.Wait()
 	cancel()
 	<-ended
