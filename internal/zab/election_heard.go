@@ -155,9 +155,9 @@ func (e *election) count(now time.Duration) {
 }
 
 // quorum says whether the ballots that match b are a quorum: to lead, in each
-// membership; to follow, in the committed one. A leader sees to its quorums itself,
-// and that one which does not know of a proposed membership leads says that it
-// will come to nothing, though not yet to us: there may never be a quorum of it.
+// membership; to follow, in the committed one. Whoever leads sees to its quorums
+// itself. A proposed membership that only this server has seen may have come to
+// nothing, and then there may never be a quorum of it.
 func (e *election) quorum(bs ballots, b ballot) bool {
 	seen := e.seen
 	if b.leader != e.sid {

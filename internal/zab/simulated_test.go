@@ -211,6 +211,8 @@ func TestProposedMembershipIsNeitherNeededToFollowNorForgotten(t *testing.T) {
 	}
 }
 
+// A learner that comes while a reconfig is not decided must not take it for
+// committed: it may never be.
 func TestPendingMembershipIsNotHandedOnAsCommitted(t *testing.T) {
 	b := reigning(t, threeMembers(1<<32), nil)
 	b.manual = true
