@@ -117,6 +117,7 @@ func (d *Dump) Faults() []string {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	children := map[string]int32{}
 	sum := uint64(0)
+	var sums tree.Digester
 	for p, n := range d.Nodes {
 		root := p == "/"
 		if !root {
@@ -147,7 +148,7 @@ func (d *Dump) Faults() []string {
 			if root {
 				p = ""
 			}
-			sum += uint64(uint32(tree.NodeDigest(tree.PathCRC(p, []byte(n.Data)), &st)))
+			sum += uint64(sums.Node(sums.Path(p, []byte(n.Data)), &st))
 		}
 	}
 	for p, n := range d.Nodes {

@@ -116,6 +116,29 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
+// BenchmarkMulti is BenchmarkWrite with four setData in one.
+func BenchmarkMulti(b *testing.B) {
+	p, log, c, paths := benchPipeline(b, 10000)
+	frames := make([][]byte, len(paths))
+	for i := range frames {
+		var list steps
+		for k := range 4 {
+			list = append(list, step{proto.OpSetData, &proto.SetData{Path: paths[(i*4+k*1237)%len(paths)], Data: make([]byte, 100), Version: -1}})
+		}
+		frames[i] = frameOf(1, proto.OpMulti, list)
+	}
+	var burst Burst
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		c.Begin(&burst)
+		c.Serve(&burst, frames[i*7919%len(frames)])
+		c.End(&burst)
+		if i%50 == 49 {
+			log.commit(p)
+		}
+	}
+}
+
 // BenchmarkRead is a getData from its frame to its queued reply. It must not
 // allocate.
 func BenchmarkRead(b *testing.B) {

@@ -19,13 +19,9 @@ type state struct {
 	digested bool   // it counts in the tree's digest
 	dataLen  int32
 	zxid     proto.Zxid // the last proposal that touches it; 0: as committed
-}
 
-// settle computes the znode's digest after a change.
-func (s *state) settle() {
-	if s.sum = 0; s.exists && s.digested {
-		s.sum = uint32(tree.NodeDigest(s.crc, &s.st))
-	}
+	kept *state // of one that was looked up: where inflight keeps it; nil if it does not
+	path string // of one that is kept
 }
 
 // inflight is the future of the znodes that proposals in flight touch. A
@@ -38,12 +34,13 @@ type inflight struct {
 	undo   []undo           // while a multi may still fail
 	multi  bool
 	spare  []*state
+	sums   tree.Digester
 }
 
 type touch struct {
 	zxid  proto.Zxid
-	path  string
-	owner int64 // session of an ephemeral znode that is made or changed
+	state *state // what was touched; it is another's by now if its zxid is another
+	owner int64  // session of an ephemeral znode that is made or changed
 }
 
 // owned are the ephemeral znodes of one session that proposals in flight make
@@ -52,9 +49,16 @@ type touch struct {
 type owned struct{ paths []string }
 
 type undo struct {
-	path string
-	was  state
-	had  bool
+	state *state
+	was   state
+	had   bool
+}
+
+// settle computes the znode's digest after a change.
+func (f *inflight) settle(s *state) {
+	if s.sum = 0; s.exists && s.digested {
+		s.sum = f.sums.Node(s.crc, &s.st)
+	}
 }
 
 func (f *inflight) init() { f.states, f.owned = map[string]*state{}, map[int64]*owned{} }
@@ -62,15 +66,16 @@ func (f *inflight) init() { f.states, f.owned = map[string]*state{}, map[int64]*
 // forget drops what the tree shows by now.
 func (f *inflight) forget(applied proto.Zxid) {
 	for ; f.from < len(f.queue) && f.queue[f.from].zxid <= applied; f.from++ {
-		path := f.queue[f.from].path
-		if s := f.states[path]; s != nil && s.zxid <= applied {
-			delete(f.states, path)
+		t := &f.queue[f.from]
+		if s := t.state; s.zxid == t.zxid { // its last touch
+			delete(f.states, s.path)
+			*s = state{}
 			if len(f.spare) < 1024 {
 				f.spare = append(f.spare, s)
 			}
 		}
-		f.queue[f.from].path = ""
-		if s := f.queue[f.from].owner; s != 0 {
+		t.state = nil
+		if s := t.owner; s != 0 {
 			o := f.owned[s]
 			o.paths[0] = ""
 			if o.paths = o.paths[1:]; len(o.paths) == 0 {
@@ -86,26 +91,42 @@ func (f *inflight) forget(applied proto.Zxid) {
 	}
 }
 
-// set makes s the future of path.
-func (f *inflight) set(path string, s *state) {
-	old := f.states[path]
+// look returns the future of path, if proposals in flight touch it.
+func (f *inflight) look(path string) (s state, ok bool) {
+	k := f.states[path]
+	if k == nil {
+		return state{}, false
+	}
+	s = *k
+	s.kept = k
+	return s, true
+}
+
+// set makes s the future of path; kept is where look found what it was until
+// now, nil if it did not.
+func (f *inflight) set(path string, kept, s *state) {
 	if f.multi {
-		u := undo{path: path}
-		if old != nil {
-			u.was, u.had = *old, true
+		f.undo = append(f.undo, undo{had: kept != nil})
+		if kept != nil {
+			f.undo[len(f.undo)-1].was = *kept
 		}
-		f.undo = append(f.undo, u)
 	}
-	if old == nil {
+	if kept == nil {
 		if k := len(f.spare); k > 0 {
-			old, f.spare = f.spare[k-1], f.spare[:k-1]
+			kept, f.spare = f.spare[k-1], f.spare[:k-1]
 		} else {
-			old = new(state)
+			kept = new(state)
 		}
-		f.states[path] = old
+		f.states[path] = kept
+	} else {
+		path = kept.path
 	}
-	*old = *s
-	t := touch{zxid: s.zxid, path: path}
+	if f.multi {
+		f.undo[len(f.undo)-1].state = kept
+	}
+	*kept = *s
+	kept.kept, kept.path = nil, path
+	t := touch{zxid: s.zxid, state: kept}
 	if owner := s.st.EphemeralOwner; s.exists && proto.IsEphemeral(owner) {
 		t.owner = owner
 		o := f.owned[owner]
@@ -129,9 +150,10 @@ func (f *inflight) rollback() {
 	for i := len(f.undo) - 1; i >= 0; i-- {
 		u := &f.undo[i]
 		if u.had {
-			*f.states[u.path] = u.was
+			*u.state = u.was
 		} else {
-			delete(f.states, u.path)
+			delete(f.states, u.state.path)
+			*u.state = state{}
 		}
 	}
 	f.multi = false

@@ -19,7 +19,7 @@ func newInflight() *inflight {
 
 // put sets a state that zxid z leaves at path, told apart by its version.
 func (f *inflight) put(z proto.Zxid, path string, version int32, owner int64) {
-	f.set(path, &state{exists: true, zxid: z, st: proto.StatPersisted{Version: version, EphemeralOwner: owner}})
+	f.set(path, f.states[path], &state{exists: true, zxid: z, st: proto.StatPersisted{Version: version, EphemeralOwner: owner}})
 }
 
 func (f *inflight) shows(t *testing.T, want map[string]int32) {
@@ -63,7 +63,7 @@ func TestInflightRollback(t *testing.T) {
 	f.put(3, "/new", 3, 5)
 	f.put(3, "/a", 33, 0)
 	f.put(3, "/new", 33, 5)
-	f.set("/b", &state{zxid: 3})
+	f.set("/b", f.states["/b"], &state{zxid: 3})
 	f.rollback()
 	f.shows(t, map[string]int32{"/a": 1, "/b": 2})
 	if !f.states["/b"].exists {

@@ -18,9 +18,9 @@ type subOp struct {
 }
 
 // parseMulti reads the sub-operations of a multi, or of a multiRead when read
-// is set. An error is answered with ErrMarshalling for the whole.
-func parseMulti(c *jute.Coder, read bool) ([]subOp, proto.Code) {
-	var ops []subOp
+// is set, and appends them to ops. An error is answered with ErrMarshalling for
+// the whole.
+func parseMulti(c *jute.Coder, ops []subOp, read bool) ([]subOp, proto.Code) {
 	for {
 		var h proto.MultiHeader
 		h.Fields(c)
@@ -113,6 +113,7 @@ func (x *prep) multi(subs []subOp) (proto.OpCode, jute.Record, proto.Code) {
 		return 0, nil, c
 	}
 	body := &proto.MultiTxn{Ops: make([]proto.SubTxn, len(subs))}
+	var sets []proto.SetDataTxn // room for all that may be needed
 	digest := x.digest
 	x.f.begin()
 	failed := proto.OK
@@ -127,7 +128,11 @@ func (x *prep) multi(subs []subOp) (proto.OpCode, jute.Record, proto.Code) {
 		case proto.OpDelete:
 			t.Type, t.Body, c = x.delete(proto.OpDelete, s.path, s.version)
 		case proto.OpSetData:
-			t.Type, t.Body, c = x.setData(s.path, s.data, s.version)
+			if len(sets) == 0 {
+				sets = make([]proto.SetDataTxn, len(subs)-i)
+			}
+			t.Type, t.Body, c = x.setData(s.path, s.data, s.version, &sets[0])
+			sets = sets[1:]
 		case proto.OpCheck:
 			t.Type, t.Body, c = x.check(s.path, s.version)
 		default:

@@ -63,7 +63,7 @@ var ops = map[proto.OpCode]opRow{
 	proto.OpCreateTTL:       {kind: kindWrite, decode: decode[proto.CreateTTL], prepare: prepareCreateTTL},
 	proto.OpDelete:          {kind: kindWrite, decode: decode[proto.PathVersion], prepare: prepareDelete},
 	proto.OpDeleteContainer: {kind: kindWrite, decode: decode[proto.Path], prepare: prepareDeleteContainer},
-	proto.OpSetData:         {kind: kindWrite, decode: decode[proto.SetData], prepare: prepareSetData},
+	proto.OpSetData:         {kind: kindWrite, decode: decodeSetData, prepare: prepareSetData},
 	proto.OpSetACL:          {kind: kindWrite, decode: decode[proto.SetACL], prepare: prepareSetACL},
 	proto.OpMulti:           {kind: kindWrite, decode: decodeMulti, prepare: prepareMulti},
 	proto.OpReconfig:        {kind: kindWrite, decode: decode[proto.Reconfig], prepare: prepareReconfig},
@@ -102,7 +102,14 @@ func decode[T any, P interface {
 	*T
 	jute.Record
 }](r *request, d *jute.Coder) proto.Code {
-	rec := P(new(T))
+	return decodeInto(r, d, P(new(T)))
+}
+
+// decodeSetData is decode into the request itself: of all writes it is the
+// commonest.
+func decodeSetData(r *request, d *jute.Coder) proto.Code { return decodeInto(r, d, &r.set) }
+
+func decodeInto(r *request, d *jute.Coder, rec jute.Record) proto.Code {
 	rec.Fields(d)
 	r.rec = rec
 	if d.Err() != nil {
@@ -116,7 +123,7 @@ func decodeNothing(*request, *jute.Coder) proto.Code { return proto.OK }
 // decodeMulti reads the steps. Unlike other writes, a multi that cannot be
 // read uses up a zxid, so it goes on to be declined by prepare.
 func decodeMulti(r *request, d *jute.Coder) proto.Code {
-	subs, code := parseMulti(d, false)
+	subs, code := parseMulti(d, r.subs[:0], false)
 	r.subs, r.code = subs, code
 	if code == errNullACL {
 		return proto.ErrMarshalling
@@ -149,7 +156,7 @@ func prepareDeleteContainer(*prep, *request) (proto.OpCode, jute.Record, proto.C
 
 func prepareSetData(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
 	q := r.rec.(*proto.SetData)
-	return x.setData(q.Path, q.Data, q.Version)
+	return x.setData(q.Path, q.Data, q.Version, &r.setTxn)
 }
 
 func prepareSetACL(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {

@@ -19,6 +19,7 @@ type preparer struct {
 	zxid    proto.Zxid // of the last proposal
 	digest  uint64     // of the tree after it
 	future  inflight
+	x       prep         // of the batch being prepared
 	applied atomic.Int64 // zxid that the tree shows
 	closed  bool         // no more proposals: the log is gone or the server ends
 
@@ -84,7 +85,8 @@ func (p *Pipeline) prepare(batch []*request, fresh bool) {
 	if c := batch[0].client; c != nil {
 		slot = c.slot
 	}
-	x := prep{p: p, v: p.tree.View(slot), f: &pr.future, digest: pr.digest, zxid: pr.zxid, now: time.Now().UnixMilli()}
+	x := &pr.x
+	*x = prep{p: p, v: p.tree.View(slot), f: &pr.future, digest: pr.digest, zxid: pr.zxid, now: time.Now().UnixMilli()}
 	for _, r := range batch {
 		if r.sync {
 			p.barrier(r, fresh)
@@ -92,7 +94,7 @@ func (p *Pipeline) prepare(batch []*request, fresh bool) {
 		}
 		x.zxid++
 		x.session, x.client, x.req = r.session, r.client, r
-		typ, body, code := r.row.prepare(&x, r)
+		typ, body, code := r.row.prepare(x, r)
 		r.code = code
 		r.txn = proto.Txn{Session: r.session, Cxid: r.xid, Zxid: x.zxid, Time: x.now, Type: typ, Body: body}
 		if code != proto.OK {
@@ -110,6 +112,7 @@ func (p *Pipeline) prepare(batch []*request, fresh bool) {
 	}
 	x.v.Close()
 	pr.zxid, pr.digest = x.zxid, x.digest
+	*x = prep{}
 }
 
 // get returns what path will be once the proposals in flight are applied.
@@ -117,8 +120,8 @@ func (x *prep) get(path string) state {
 	if path == "/" {
 		path = ""
 	}
-	if s, ok := x.f.states[path]; ok {
-		return *s
+	if s, ok := x.f.look(path); ok {
+		return s
 	}
 	r := x.v.Find(path)
 	if r == 0 {
@@ -129,15 +132,16 @@ func (x *prep) get(path string) state {
 	return s
 }
 
-// put makes s the future of path, where old was what it would have been.
+// put makes s the future of path, where old was what it would have been: what
+// get returned.
 func (x *prep) put(path string, old, s *state) {
 	if path == "/" {
 		path = ""
 	}
-	s.settle()
+	x.f.settle(s)
 	x.digest += uint64(s.sum) - uint64(old.sum)
 	s.zxid = x.zxid
-	x.f.set(path, s)
+	x.f.set(path, old.kept, s)
 }
 
 func (x *prep) may(list []proto.ACL, perm int32) bool {
@@ -246,7 +250,7 @@ func (x *prep) create(a createArgs) (proto.OpCode, jute.Record, string, proto.Co
 		body = &proto.CreateTxn{Path: path, Data: a.data, ACL: list, Ephemeral: ephemeral, ParentCversion: cversion}
 	}
 
-	made := state{exists: true, acl: list, crc: tree.PathCRC(path, a.data), digested: digested(path), dataLen: int32(len(a.data)),
+	made := state{exists: true, acl: list, crc: x.f.sums.Path(path, a.data), digested: digested(path), dataLen: int32(len(a.data)),
 		st: proto.StatPersisted{Czxid: x.zxid, Mzxid: x.zxid, Pzxid: x.zxid, Ctime: x.now, Mtime: x.now, EphemeralOwner: owner}}
 	bumped := parent
 	bumped.children++
@@ -354,7 +358,8 @@ func (x *prep) reapNode(path string) (proto.OpCode, jute.Record, proto.Code) {
 	return proto.OpDeleteContainer, &proto.DeleteTxn{Path: path}, proto.OK
 }
 
-func (x *prep) setData(path string, data []byte, version int32) (proto.OpCode, jute.Record, proto.Code) {
+// setData fills in body, its transaction.
+func (x *prep) setData(path string, data []byte, version int32, body *proto.SetDataTxn) (proto.OpCode, jute.Record, proto.Code) {
 	if c := x.checkSession(); c != proto.OK {
 		return 0, nil, c
 	}
@@ -382,9 +387,10 @@ func (x *prep) setData(path string, data []byte, version int32) (proto.OpCode, j
 	if key == "/" {
 		key = ""
 	}
-	next.crc = tree.PathCRC(key, data)
+	next.crc = x.f.sums.Path(key, data)
 	x.put(path, &node, &next)
-	return proto.OpSetData, &proto.SetDataTxn{Path: path, Data: data, Version: next.st.Version}, proto.OK
+	*body = proto.SetDataTxn{Path: path, Data: data, Version: next.st.Version}
+	return proto.OpSetData, body, proto.OK
 }
 
 func (x *prep) setACL(path string, list []proto.ACL, version int32) (proto.OpCode, jute.Record, proto.Code) {

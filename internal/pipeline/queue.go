@@ -26,6 +26,8 @@ type request struct {
 	rec     jute.Record // as decoded; its strings and data lie in the request's own copy of the frame
 	subs    []subOp     // of a multi
 	txn     proto.Txn
+	set     proto.SetData // room for the records of a setData
+	setTxn  proto.SetDataTxn
 	large   int64 // bytes counted in limits.large
 
 	code proto.Code // what the reply says
@@ -51,9 +53,17 @@ var requests = sync.Pool{New: func() any { return new(request) }}
 
 // free gives the request back; nobody looks at it any more.
 func (r *request) free() {
-	*r = request{}
+	subs := r.subs
+	if cap(subs) > subsKept {
+		subs = nil
+	}
+	clear(subs)
+	*r = request{subs: subs[:0]}
 	requests.Put(r)
 }
+
+// subsKept is how many steps of a multi a request keeps room for.
+const subsKept = 32
 
 // A client's queue holds its unanswered requests in order. A write leaves it
 // when it is applied. A request that needs no log runs when all before it are

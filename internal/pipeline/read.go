@@ -168,7 +168,7 @@ func readSync(c *Client, v tree.View, r *request, d *jute.Coder, out []byte) ([]
 // readMulti answers each step by itself.
 func readMulti(c *Client, v tree.View, r *request, d *jute.Coder, out []byte) ([]byte, proto.Code) {
 	start := len(out)
-	subs, code := parseMulti(d, true)
+	subs, code := parseMulti(d, nil, true)
 	if code != proto.OK {
 		if d.Err() == nil && code == errWriteInRead {
 			return appendMultiHeader(out, proto.MultiEnd), proto.ErrMarshalling

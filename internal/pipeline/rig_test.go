@@ -59,7 +59,11 @@ func (r *rig) commit(n int) {
 	batch := r.flight[:n:n]
 	r.flight = r.flight[n:]
 	for _, p := range batch {
-		r.txns = append(r.txns, *p.Txn)
+		txn, err := proto.DecodeTxn(p.Txn.Append(nil)) // what it holds is not its own once it is applied
+		if err != nil {
+			r.Fatal(err)
+		}
+		r.txns = append(r.txns, txn)
 		if p.Txn.Digest.Version != 0 {
 			r.digest = p.Txn.Digest.Tree
 		}

@@ -3,9 +3,6 @@
 package tree
 
 import (
-	"encoding/binary"
-	"hash/crc32"
-	"sync"
 	"unsafe"
 
 	"paddock/proto"
@@ -93,39 +90,6 @@ func (s *slabs) release(r Ref) {
 	s.free = r
 }
 
-// Digest arithmetic (storage-format.md section 8): a znode's digest is the
-// CRC-32 of path, data and the 60 stored bytes of its numbers, and the tree's
-// is their sum. The part over path and data is kept with the node, so that a
-// change of numbers alone costs 60 bytes of CRC.
-
-// PathCRC starts a znode's digest from its path; the root's is "".
-func PathCRC(path string, data []byte) uint32 {
-	crc := crc32.Update(0, crc32.IEEETable, unsafe.Slice(unsafe.StringData(path), len(path)))
-	return crc32.Update(crc, crc32.IEEETable, data)
-}
-
-// numbers is a znode's stored numbers as its digest reads them. The checksum's
-// argument is never on the stack, so it has a place that is used again.
-type numbers [8*6 + 4*3]byte
-
-var spareNumbers = sync.Pool{New: func() any { return new(numbers) }}
-
-// NodeDigest ends a znode's digest with its stored numbers.
-func NodeDigest(crc uint32, st *proto.StatPersisted) uint64 {
-	b := spareNumbers.Get().(*numbers)
-	defer spareNumbers.Put(b)
-	binary.BigEndian.PutUint64(b[0:], uint64(st.Czxid))
-	binary.BigEndian.PutUint64(b[8:], uint64(st.Mzxid))
-	binary.BigEndian.PutUint64(b[16:], uint64(st.Pzxid))
-	binary.BigEndian.PutUint64(b[24:], uint64(st.Ctime))
-	binary.BigEndian.PutUint64(b[32:], uint64(st.Mtime))
-	binary.BigEndian.PutUint32(b[40:], uint32(st.Version))
-	binary.BigEndian.PutUint32(b[44:], uint32(st.Cversion))
-	binary.BigEndian.PutUint32(b[48:], uint32(st.Aversion))
-	binary.BigEndian.PutUint64(b[52:], uint64(st.EphemeralOwner))
-	return uint64(crc32.Update(crc, crc32.IEEETable, b[:]))
-}
-
 func (n *node) persisted() proto.StatPersisted {
 	return proto.StatPersisted{
 		Czxid: proto.Zxid(n.czxid), Mzxid: proto.Zxid(n.mzxid), Ctime: n.ctime, Mtime: n.mtime,
@@ -150,15 +114,4 @@ func (n *node) stat() proto.Stat {
 		Version: n.version, Cversion: 2*n.cversion - n.children, Aversion: n.aversion,
 		EphemeralOwner: owner, DataLength: max(0, n.dataLen), NumChildren: n.children, Pzxid: proto.Zxid(n.pzxid),
 	}
-}
-
-// count takes the znode's new digest into the tree's, and the old one out.
-func (t *Tree) count(n *node) {
-	if n.flags&flagNoDigest != 0 {
-		return
-	}
-	st := n.persisted()
-	sum := uint32(NodeDigest(n.crc, &st))
-	t.digest += uint64(sum) - uint64(n.sum)
-	n.sum = sum
 }

@@ -48,6 +48,7 @@ type Tree struct {
 	containers map[Ref]struct{} // containers and TTL znodes
 	quotas     map[string]struct{}
 	snap       *Snapshot // being written
+	sums       Digester
 
 	seed   maphash.Seed
 	onQuot func(path, problem string)
@@ -366,7 +367,7 @@ func (t *Tree) putChild(parent Ref, path, name string, data []byte, acl aclID, s
 		copy(b, name)
 		copy(b[len(name):], data)
 	}
-	n.crc = PathCRC(path, data)
+	n.crc = t.sums.Path(path, data)
 	if parent != 0 {
 		p := t.nodes.node(parent)
 		if n.parent = parent; p.flags&flagNoDigest != 0 || path[:len(path)-len(name)] == proto.ZookeeperPath+"/" {
@@ -445,7 +446,7 @@ func (t *Tree) setData(n *node, path string, data []byte) {
 		n.dataLen = -1
 	}
 	copy(t.arena.bytes(n.block, size)[n.nameLen:], data)
-	n.crc = PathCRC(path, data)
+	n.crc = t.sums.Path(path, data)
 }
 
 func cloneString(s string) string { return strings.Clone(s) }
