@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -141,7 +142,10 @@ func (c *cluster) until(what string, is func() bool) {
 		if !cured && time.Since(begun) > patience/3 {
 			cured = true
 			for _, s := range c.servers {
-				if s.cmd != nil && !s.frozen && s.mode() == "" {
+				switch {
+				case s.broken:
+					s.rob()
+				case s.cmd != nil && !s.frozen && s.mode() == "":
 					s.mend()
 				}
 			}
@@ -149,10 +153,18 @@ func (c *cluster) until(what string, is func() bool) {
 	}
 }
 
+// broken tells whether a server is down because it cannot load what it has.
+func (c *cluster) broken() bool {
+	return slices.ContainsFunc(c.servers, func(s *server) bool { return s.broken })
+}
+
 // alive fails when a process ended by itself.
 func (c *cluster) alive() {
 	c.t.Helper()
 	for _, s := range c.servers {
+		if s.broken {
+			s.renew()
+		}
 		if s.cmd == nil {
 			continue
 		}
@@ -184,6 +196,11 @@ func (c *cluster) await(which ...*server) {
 			return m == "leader" || m == "follower" || m == "observer"
 		})
 		c.note("%v is %s", s, s.mode())
+	}
+	if c.broken() {
+		c.until("what was broken is renewed", func() bool { return !c.broken() })
+		c.await()
+		return
 	}
 	c.fuzzy()
 }

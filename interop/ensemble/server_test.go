@@ -76,7 +76,8 @@ type server struct {
 	frozen    bool
 	starts    int
 	read      int    // bytes of its log that mend has looked at
-	robbed    bool   // mend took a snapshot away
+	broken    bool   // it is down because it cannot load what it has: see mend
+	robbed    bool   // it lost a snapshot for that reason
 	trees     int    // that it got from leaders, by Apache's log
 	fuzzyUpTo uint64 // a tree that came under load may have been ahead of itself until here
 }
@@ -199,11 +200,8 @@ func (s *server) wipe() {
 
 // mend starts a server of Apache's again that ended, or goes in circles, because a
 // tree which was taken under load has a znode whose ACL it does not have
-// (ZOOKEEPER-4846, and 4689 of what is left of it). Where it cannot load what it
-// has for that reason, it is given a new beginning, as an operator would, if all
-// others serve. Otherwise it may be needed for what it has: it loses the
-// snapshot alone, and has an older one and the logs since. If the snapshot was of
-// a tree that it had been sent, these logs have a hole where the tree had been.
+// (ZOOKEEPER-4846, and 4689 of what is left of it). One that cannot load what it
+// has for that reason is broken, and stays down until it can be renewed.
 func (s *server) mend() bool {
 	if s.kind != apache {
 		return false
@@ -218,39 +216,63 @@ func (s *server) mend() bool {
 	if s.cmd != nil {
 		s.kill()
 	}
-	if bytes.Contains(news, []byte("FileTxnSnapLog.restore")) {
-		snapshots, _ := filepath.Glob(filepath.Join(s.data(), "snapshot.*"))
-		switch {
-		case s.unneeded():
-			s.wipe()
-			s.robbed = false
-		case hole || len(snapshots) < 2:
-			return false
-		default:
-			newest := slices.MaxFunc(snapshots, func(a, b string) int { return cmp.Compare(suffix(a), suffix(b)) })
-			s.c.note("%v cannot load %s", s, filepath.Base(newest))
-			must(s.c.t, os.Remove(newest))
-			s.robbed = true
-		}
+	s.c.t.Logf("%v ended by ZOOKEEPER-4846", s)
+	if hole || bytes.Contains(news, []byte("FileTxnSnapLog.restore")) {
+		s.c.note("%v cannot load what it has", s)
+		s.broken = true
+		return true
 	}
-	s.c.t.Logf("%v ended by ZOOKEEPER-4846: it starts again", s)
 	s.start(s.kind)
 	return true
 }
 
-// unneeded tells whether all others serve, so that what this one has they have.
+// renew gives a broken server a new beginning, as an operator would, once the
+// others have all that was ever acknowledged.
+func (s *server) renew() {
+	if s.unneeded() {
+		s.c.t.Logf("%v starts with nothing", s)
+		s.wipe()
+		s.broken, s.robbed = false, false
+		s.start(s.kind)
+	}
+}
+
+// unneeded tells whether all other voters follow one leader, so that what this
+// server has they have.
 func (s *server) unneeded() bool {
-	led := false
+	var leader *server
+	others := 0
 	for _, o := range s.c.servers {
-		switch {
-		case o == s:
-		case o.mode() == "":
+		if o == s || o.observer {
+			continue
+		}
+		others++
+		switch o.mode() {
+		case "":
 			return false
-		case o.mode() == "leader":
-			led = true
+		case "leader":
+			if leader != nil {
+				return false
+			}
+			leader = o
 		}
 	}
-	return led
+	return leader != nil && leader.metric("synced_followers") >= others-1
+}
+
+// rob has a broken server that may be needed for what it has begin without its
+// newest snapshot: it has an older one and the logs since. If the snapshot was of
+// a tree that it had been sent, these logs have a hole where the tree had been.
+func (s *server) rob() {
+	snapshots, _ := filepath.Glob(filepath.Join(s.data(), "snapshot.*"))
+	if s.robbed || len(snapshots) < 2 {
+		return
+	}
+	newest := slices.MaxFunc(snapshots, func(a, b string) int { return cmp.Compare(suffix(a), suffix(b)) })
+	s.c.t.Logf("%v starts without %s", s, filepath.Base(newest))
+	must(s.c.t, os.Remove(newest))
+	s.broken, s.robbed = false, true
+	s.start(s.kind)
 }
 
 // suffix is the zxid in the name of a snapshot.
