@@ -48,6 +48,9 @@ func (m *memoryLog) Propose(p Proposal) {
 }
 
 func (m *memoryLog) commit(p *Pipeline) {
+	if len(m.proposals) == 0 {
+		return
+	}
 	p.Commit(m.proposals)
 	m.proposals = m.proposals[:0]
 	m.entries.Reset()
@@ -136,6 +139,49 @@ func BenchmarkMulti(b *testing.B) {
 		if i%50 == 49 {
 			log.commit(p)
 		}
+	}
+}
+
+// BenchmarkCreateDelete is BenchmarkWrite with a create and a delete of the same
+// znode in turn, two operations a round; BenchmarkSequential with a create of a
+// sequential ephemeral znode and its delete.
+func BenchmarkCreateDelete(b *testing.B) { benchChildren(b, 0) }
+func BenchmarkSequential(b *testing.B) {
+	benchChildren(b, proto.FlagEphemeral|proto.FlagSequential)
+}
+
+func benchChildren(b *testing.B, flags int32) {
+	p, log, c, _ := benchPipeline(b, 1000)
+	open := []proto.ACL{{Perms: proto.PermAll, Scheme: "world", ID: "anyone"}}
+	create := func(i int) []byte {
+		return frameOf(1, proto.OpCreate, &proto.Create{Path: fmt.Sprintf("/d000/c%05d", i%1000), Data: make([]byte, 100), ACL: open, Flags: flags})
+	}
+	remove := func(i int) []byte {
+		path := fmt.Sprintf("/d000/c%05d", i%1000)
+		if flags != 0 {
+			path += fmt.Sprintf("%010d", 1000+i)
+		}
+		return frameOf(1, proto.OpDelete, &proto.PathVersion{Path: path, Version: -1})
+	}
+	frames := make([][]byte, 0, 2*b.N)
+	for i := range b.N {
+		frames = append(frames, create(i), remove(i))
+	}
+	var burst Burst
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i, frame := range frames {
+		c.Begin(&burst)
+		c.Serve(&burst, frame)
+		c.End(&burst)
+		if i%50 == 49 {
+			log.commit(p)
+		}
+	}
+	b.StopTimer()
+	log.commit(p)
+	if n := p.tree.Len(); n != 1005 {
+		b.Errorf("%d znodes are left", n)
 	}
 }
 

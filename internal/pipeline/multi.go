@@ -126,7 +126,7 @@ func (x *prep) multi(subs []subOp) (proto.OpCode, jute.Record, proto.Code) {
 		var c proto.Code
 		switch s := &subs[i]; s.op {
 		case proto.OpDelete:
-			t.Type, t.Body, c = x.delete(proto.OpDelete, s.path, s.version)
+			t.Type, t.Body, c = x.delete(s.path, s.version, new(proto.DeleteTxn))
 		case proto.OpSetData:
 			if len(sets) == 0 {
 				sets = make([]proto.SetDataTxn, len(subs)-i)

@@ -57,11 +57,11 @@ var ops = map[proto.OpCode]opRow{
 	proto.OpSetWatches2:   {kind: kindLocal, local: setWatches},
 	proto.OpPing:          {kind: kindPing},
 
-	proto.OpCreate:          {kind: kindWrite, decode: decode[proto.Create], prepare: prepareCreate},
-	proto.OpCreate2:         {kind: kindWrite, decode: decode[proto.Create], prepare: prepareCreate},
-	proto.OpCreateContainer: {kind: kindWrite, decode: decode[proto.Create], prepare: prepareCreate},
+	proto.OpCreate:          {kind: kindWrite, decode: decodeCreate, prepare: prepareCreate},
+	proto.OpCreate2:         {kind: kindWrite, decode: decodeCreate, prepare: prepareCreate},
+	proto.OpCreateContainer: {kind: kindWrite, decode: decodeCreate, prepare: prepareCreate},
 	proto.OpCreateTTL:       {kind: kindWrite, decode: decode[proto.CreateTTL], prepare: prepareCreateTTL},
-	proto.OpDelete:          {kind: kindWrite, decode: decode[proto.PathVersion], prepare: prepareDelete},
+	proto.OpDelete:          {kind: kindWrite, decode: decodeDelete, prepare: prepareDelete},
 	proto.OpDeleteContainer: {kind: kindWrite, decode: decode[proto.Path], prepare: prepareDeleteContainer},
 	proto.OpSetData:         {kind: kindWrite, decode: decodeSetData, prepare: prepareSetData},
 	proto.OpSetACL:          {kind: kindWrite, decode: decode[proto.SetACL], prepare: prepareSetACL},
@@ -105,9 +105,11 @@ func decode[T any, P interface {
 	return decodeInto(r, d, P(new(T)))
 }
 
-// decodeSetData is decode into the request itself: of all writes it is the
-// commonest.
-func decodeSetData(r *request, d *jute.Coder) proto.Code { return decodeInto(r, d, &r.set) }
+// These are decode with room in the request itself.
+
+func decodeCreate(r *request, d *jute.Coder) proto.Code  { return decodeInto(r, d, &r.room.create) }
+func decodeDelete(r *request, d *jute.Coder) proto.Code  { return decodeInto(r, d, &r.room.del) }
+func decodeSetData(r *request, d *jute.Coder) proto.Code { return decodeInto(r, d, &r.room.set) }
 
 func decodeInto(r *request, d *jute.Coder, rec jute.Record) proto.Code {
 	rec.Fields(d)
@@ -133,7 +135,7 @@ func decodeMulti(r *request, d *jute.Coder) proto.Code {
 
 func prepareCreate(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
 	q := r.rec.(*proto.Create)
-	typ, body, _, code := x.create(createArgs{op: r.op, path: q.Path, data: q.Data, acl: q.ACL, flags: q.Flags, ttl: -1})
+	typ, body, _, code := x.create(createArgs{op: r.op, path: q.Path, data: q.Data, acl: q.ACL, flags: q.Flags, ttl: -1, txn: &r.room.createTxn})
 	return typ, body, code
 }
 
@@ -145,7 +147,7 @@ func prepareCreateTTL(x *prep, r *request) (proto.OpCode, jute.Record, proto.Cod
 
 func prepareDelete(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
 	q := r.rec.(*proto.PathVersion)
-	return x.delete(proto.OpDelete, q.Path, q.Version)
+	return x.delete(q.Path, q.Version, &r.room.delTxn)
 }
 
 // prepareDeleteContainer declines what only the server itself may ask: the
@@ -156,7 +158,7 @@ func prepareDeleteContainer(*prep, *request) (proto.OpCode, jute.Record, proto.C
 
 func prepareSetData(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {
 	q := r.rec.(*proto.SetData)
-	return x.setData(q.Path, q.Data, q.Version, &r.setTxn)
+	return x.setData(q.Path, q.Data, q.Version, &r.room.setTxn)
 }
 
 func prepareSetACL(x *prep, r *request) (proto.OpCode, jute.Record, proto.Code) {

@@ -170,6 +170,8 @@ type createArgs struct {
 	acl   []proto.ACL
 	flags int32
 	ttl   int64 // -1 where the request has none
+
+	txn *proto.CreateTxn // room for the transaction, if there is some
 }
 
 // create checks in the order of client-protocol.md section 4.2. It returns the
@@ -214,7 +216,7 @@ func (x *prep) create(a createArgs) (proto.OpCode, jute.Record, string, proto.Co
 	}
 	path := a.path
 	if a.flags&proto.FlagSequential != 0 {
-		path = fmt.Sprintf("%s%010d", path, parent.st.Cversion)
+		path = sequential(path, parent.st.Cversion)
 	}
 	if !ValidPath(path) || path == proto.QuotaPath+"/"+proto.LimitsNode {
 		// Limits for the quota of no path stop the reference.
@@ -247,7 +249,11 @@ func (x *prep) create(a createArgs) (proto.OpCode, jute.Record, string, proto.Co
 		if ephemeral {
 			owner = x.session
 		}
-		body = &proto.CreateTxn{Path: path, Data: a.data, ACL: list, Ephemeral: ephemeral, ParentCversion: cversion}
+		if a.txn == nil {
+			a.txn = new(proto.CreateTxn)
+		}
+		*a.txn = proto.CreateTxn{Path: path, Data: a.data, ACL: list, Ephemeral: ephemeral, ParentCversion: cversion}
+		body = a.txn
 	}
 
 	made := state{exists: true, acl: list, crc: x.f.sums.Path(path, a.data), digested: digested(path), dataLen: int32(len(a.data)),
@@ -260,6 +266,18 @@ func (x *prep) create(a createArgs) (proto.OpCode, jute.Record, string, proto.Co
 	x.put(up, &parent, &bumped)
 	x.put(path, &node, &made)
 	return typ, body, path, proto.OK
+}
+
+// sequential is the name that the n-th child of its parent gets.
+func sequential(path string, n int32) string {
+	if n < 0 { // after 2^31 children
+		return fmt.Sprintf("%s%010d", path, n)
+	}
+	digits := [10]byte([]byte("0000000000"))
+	for i := len(digits) - 1; n > 0; i, n = i-1, n/10 {
+		digits[i] = byte('0' + n%10)
+	}
+	return path + string(digits[:])
 }
 
 // digested tells whether the tree's digest counts the znode at path.
@@ -296,7 +314,8 @@ func special(path string) bool {
 	return false
 }
 
-func (x *prep) delete(op proto.OpCode, path string, version int32) (proto.OpCode, jute.Record, proto.Code) {
+// delete fills in body, its transaction.
+func (x *prep) delete(path string, version int32, body *proto.DeleteTxn) (proto.OpCode, jute.Record, proto.Code) {
 	if c := x.checkSession(); c != proto.OK {
 		return 0, nil, c
 	}
@@ -324,7 +343,8 @@ func (x *prep) delete(op proto.OpCode, path string, version int32) (proto.OpCode
 		return 0, nil, proto.ErrNotEmpty
 	}
 	x.removed(path, up, &parent, &node)
-	return op, &proto.DeleteTxn{Path: path}, proto.OK
+	*body = proto.DeleteTxn{Path: path}
+	return proto.OpDelete, body, proto.OK
 }
 
 // removed settles the future of a deleted znode and its parent.

@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -342,5 +343,13 @@ func TestReapInFlight(t *testing.T) {
 			}
 			r.nothingInFlight()
 		})
+	}
+}
+
+func TestSequentialNames(t *testing.T) {
+	for _, n := range []int32{0, 1, 9, 10, 1234567890, math.MaxInt32, -1, math.MinInt32} {
+		if got, want := sequential("/a-", n), fmt.Sprintf("/a-%010d", n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
 	}
 }

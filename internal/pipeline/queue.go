@@ -26,8 +26,7 @@ type request struct {
 	rec     jute.Record // as decoded; its strings and data lie in the request's own copy of the frame
 	subs    []subOp     // of a multi
 	txn     proto.Txn
-	set     proto.SetData // room for the records of a setData
-	setTxn  proto.SetDataTxn
+	room    room
 	large   int64 // bytes counted in limits.large
 
 	code proto.Code // what the reply says
@@ -50,6 +49,17 @@ type request struct {
 }
 
 var requests = sync.Pool{New: func() any { return new(request) }}
+
+// room is where the records of the commonest writes lie, so that they cost no
+// memory of their own: as decoded, and of the transaction.
+type room struct {
+	set       proto.SetData
+	setTxn    proto.SetDataTxn
+	create    proto.Create
+	createTxn proto.CreateTxn
+	del       proto.PathVersion
+	delTxn    proto.DeleteTxn
+}
 
 // free gives the request back; nobody looks at it any more.
 func (r *request) free() {
