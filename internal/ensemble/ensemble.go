@@ -122,6 +122,8 @@ type Driver struct {
 
 	decided []pipeline.Entry // of commit
 	coder   jute.Coder       // of Propose; here, since on the stack it would not stay there
+	entries []zab.Entry      // likewise
+	asked   []pipeline.Asked // by learners, in this step
 
 	dialMu sync.Mutex
 	dialed zab.LinkID // of the newest Dial; 0 once it is up or has failed

@@ -58,6 +58,7 @@ func (d *Driver) tick() time.Duration {
 // The caller holds no lock that what comes out may need; the pipeline's does.
 func (d *Driver) turn() {
 	for d.mail.waiting() && d.stepping.TryLock() {
+		d.mail.attended.Store(true)
 		for _, ev := range d.mail.take() {
 			if d.stop.Err() != nil {
 				break
@@ -68,6 +69,7 @@ func (d *Driver) turn() {
 		if d.chores(d.wake) < d.armed {
 			d.mail.ring() // to come earlier
 		}
+		d.mail.attended.Store(false) // before the look at what is waiting
 		d.stepping.Unlock()
 	}
 }
@@ -131,9 +133,7 @@ func (d *Driver) execute(o *zab.Out) {
 	for _, p := range o.Probe {
 		d.probe(p)
 	}
-	for i := range o.Requests {
-		d.request(o.Requests[i])
-	}
+	d.requests(o.Requests)
 	for i := range o.Replies {
 		d.reply(&o.Replies[i])
 	}

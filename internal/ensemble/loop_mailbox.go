@@ -4,6 +4,7 @@ package ensemble
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"paddock/internal/replica"
 	"paddock/internal/zab"
@@ -18,6 +19,9 @@ type mailbox struct {
 	spare   []zab.Event
 	entries []zab.Entry // proposed after all of queue; they become one event
 
+	// attended is set while somebody steps who looks again before it leaves.
+	attended atomic.Bool
+
 	proposed int             // entries since the last take
 	company  replica.Company // of proposals in a take
 	closed   bool
@@ -25,10 +29,10 @@ type mailbox struct {
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
-// post adds an event and rings. After close it is dropped.
+// post adds an event and announces it. After close it is dropped.
 func (m *mailbox) post(ev zab.Event) {
 	if m.put(ev) {
-		m.ring()
+		m.announce()
 	}
 }
 
@@ -57,19 +61,19 @@ func (m *mailbox) waiting() bool {
 	return len(m.queue)+len(m.entries) > 0
 }
 
-// propose adds a transaction to those proposed just before it.
-func (m *mailbox) propose(e zab.Entry) {
+// propose adds transactions to those proposed just before them.
+func (m *mailbox) propose(list []zab.Entry) {
 	m.mu.Lock()
 	if m.closed {
 		m.mu.Unlock()
 		return
 	}
-	m.entries = append(m.entries, e)
-	m.proposed++
-	first := len(m.entries) == 1
+	first := len(m.entries) == 0
+	m.entries = append(m.entries, list...)
+	m.proposed += len(list)
 	m.mu.Unlock()
 	if first {
-		m.ring()
+		m.announce()
 	}
 }
 
@@ -88,6 +92,13 @@ func (m *mailbox) await() {
 	c := m.company
 	m.mu.Unlock()
 	c.Await()
+}
+
+// announce rings for something that was put in, unless that is seen anyway.
+func (m *mailbox) announce() {
+	if !m.attended.Load() {
+		m.ring()
+	}
 }
 
 func (m *mailbox) ring() {

@@ -37,7 +37,7 @@ func short(events []zab.Event) string {
 
 func TestMailboxKeepsTheOrderAndMergesNeighbours(t *testing.T) {
 	propose := func(z int) func(*mailbox) {
-		return func(m *mailbox) { m.propose(zab.Entry{Zxid: proto.Zxid(z)}) }
+		return func(m *mailbox) { m.propose([]zab.Entry{{Zxid: proto.Zxid(z)}}) }
 	}
 	post := func(ev zab.Event) func(*mailbox) { return func(m *mailbox) { m.post(ev) } }
 	for _, tc := range []struct {
@@ -79,10 +79,10 @@ func TestMailboxKeepsTheOrderAndMergesNeighbours(t *testing.T) {
 
 func TestMailboxClosed(t *testing.T) {
 	m := newMailbox()
-	m.propose(zab.Entry{Zxid: 1})
+	m.propose([]zab.Entry{{Zxid: 1}})
 	m.post(zab.Tick{})
 	m.close()
-	m.propose(zab.Entry{Zxid: 2})
+	m.propose([]zab.Entry{{Zxid: 2}})
 	m.post(zab.Tick{})
 	if got := m.take(); len(got) != 0 {
 		t.Errorf("a closed mailbox gives %q", short(got))

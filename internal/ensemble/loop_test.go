@@ -182,7 +182,7 @@ func TestEveryEventIsStepped(t *testing.T) {
 	for range rounds {
 		var wg sync.WaitGroup
 		wg.Go(func() { r.mail.post(zab.Barrier{Token: 1}) })
-		wg.Go(func() { r.mail.propose(zab.Entry{Zxid: 1}) })
+		wg.Go(func() { r.mail.propose([]zab.Entry{{Zxid: 1}}) })
 		wg.Go(func() { r.mail.put(zab.Saved{Ops: 1}); r.turn() })
 		wg.Go(func() { r.mail.put(zab.Barrier{Token: 2}); r.turn() })
 		wg.Wait()

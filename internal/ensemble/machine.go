@@ -115,18 +115,23 @@ func (d *Driver) showMembership() {
 // leadership is what the pipeline of a leader proposes to.
 type leadership struct{ *Driver }
 
-// Propose encodes a transaction once, for the log and for all followers.
-func (l leadership) Propose(p pipeline.Proposal) {
-	l.coder = jute.Encoder(make([]byte, 0, 256)) // one at a time: see pipeline.Replicator
-	p.Txn.Encode(&l.coder)
-	b := l.coder.Bytes()
-	l.view.proposal(len(b))
-	e := zab.Entry{Zxid: p.Txn.Zxid, Data: b}
-	if p.Txn.Type == proto.OpReconfig {
-		e.Config = membershipOfTxn(b)
-		l.view.proposed(e.Config)
+// Propose encodes each transaction once, for the log and for all followers.
+func (l leadership) Propose(list []pipeline.Proposal) {
+	l.entries = l.entries[:0] // one at a time: see pipeline.Replicator
+	for _, p := range list {
+		l.coder = jute.Encoder(make([]byte, 0, 256))
+		p.Txn.Encode(&l.coder)
+		b := l.coder.Bytes()
+		l.view.proposal(len(b))
+		e := zab.Entry{Zxid: p.Txn.Zxid, Data: b}
+		if p.Txn.Type == proto.OpReconfig {
+			e.Config = membershipOfTxn(b)
+			l.view.proposed(e.Config)
+		}
+		l.entries = append(l.entries, e)
 	}
-	l.mail.propose(e)
+	l.mail.propose(l.entries)
+	clear(l.entries)
 }
 
 // Reconfigure checks a change of the membership that is to be transaction z, and
@@ -190,12 +195,30 @@ func (u uplink) post(p proto.Packet) {
 // operation.
 const requestHead = 8 + 4 + 4
 
-// request serves what a learner asks its leader for, or has it asked.
-func (d *Driver) request(f zab.Forwarded) {
-	if d.status.Role != proto.Leading {
-		d.relay(f)
-		return
+// requests serves what learners ask their leader for, or has it asked.
+func (d *Driver) requests(list []zab.Forwarded) {
+	for i := range list {
+		if f := list[i]; d.status.Role == proto.Leading {
+			d.request(f)
+		} else {
+			d.relay(f)
+		}
 	}
+	d.propose()
+}
+
+// propose hands the writes that learners have asked for to the pipeline, those
+// of a step together.
+func (d *Driver) propose() {
+	if len(d.asked) > 0 {
+		d.opt.Pipeline.Remote(d.asked)
+		clear(d.asked)
+		d.asked = d.asked[:0]
+	}
+}
+
+// request serves what a learner asks this leader for.
+func (d *Driver) request(f zab.Forwarded) {
 	data := f.Packet.Data
 	pipe := d.opt.Pipeline
 	switch f.Packet.Type {
@@ -207,13 +230,14 @@ func (d *Driver) request(f zab.Forwarded) {
 		session, cxid := int64(binary.BigEndian.Uint64(data)), int32(binary.BigEndian.Uint32(data[8:]))
 		op := proto.OpCode(binary.BigEndian.Uint32(data[12:]))
 		if op == proto.OpSync {
-			// Behind what this learner has asked for so far, which is proposed by now.
+			d.propose() // what this learner has asked for so far: it comes before the sync
 			d.view.pendingSyncs.Add(1)
 			d.mail.post(zab.Barrier{Link: f.Link})
 			return
 		}
-		pipe.Remote(f.Sid, session, cxid, op, data[requestHead:], f.Packet.Auth)
+		d.asked = append(d.asked, pipeline.Asked{From: f.Sid, Session: session, Cxid: cxid, Op: op, Body: data[requestHead:], IDs: f.Packet.Auth})
 	case proto.PacketRevalidate:
+		d.propose() // of a session that may move now
 		if len(data) != 12 {
 			d.links.Close(f.Link, fmt.Sprintf("it sent a REVALIDATE of %d bytes", len(data)))
 			return

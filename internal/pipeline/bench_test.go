@@ -42,9 +42,11 @@ type memoryLog struct {
 	proposals []Proposal
 }
 
-func (m *memoryLog) Propose(p Proposal) {
-	m.entries.Add(p.Txn)
-	m.proposals = append(m.proposals, p)
+func (m *memoryLog) Propose(list []Proposal) {
+	for _, p := range list {
+		m.entries.Add(p.Txn)
+	}
+	m.proposals = append(m.proposals, list...)
 }
 
 func (m *memoryLog) commit(p *Pipeline) {

@@ -28,20 +28,19 @@ type flight struct {
 	opening map[int64]*request // handshakes that ask for a session, and upgrades
 }
 
-// launch notes a proposal.
-func (f *flight) launch(r *request) {
-	if c := r.client; c != nil {
-		c.mu.Lock()
-		r.via = viaProposal
-		c.mu.Unlock()
-	} else if r.upgrade {
-		r.via = viaProposal
-	}
+// launch notes proposals.
+func (f *flight) launch(list []Proposal) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.own = append(f.own, r)
-	if r.op == proto.OpCreateSession && (r.client != nil || r.upgrade) {
-		f.opening[r.session] = r
+	for _, p := range list {
+		r := p.req
+		if r.upgrade {
+			r.via = viaProposal
+		}
+		f.own = append(f.own, r)
+		if r.op == proto.OpCreateSession && (r.client != nil || r.upgrade) {
+			f.opening[r.session] = r
+		}
 	}
 }
 

@@ -39,11 +39,13 @@ func newLog(t testing.TB, p *pipeline.Pipeline) *log {
 	return l
 }
 
-func (l *log) Propose(p pipeline.Proposal) {
+func (l *log) Propose(list []pipeline.Proposal) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.txns = append(l.txns, p.Txn.Append(nil))
-	l.next = append(l.next, p)
+	for _, p := range list {
+		l.txns = append(l.txns, p.Txn.Append(nil))
+	}
+	l.next = append(l.next, list...)
 	l.more.Signal()
 }
 

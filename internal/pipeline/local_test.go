@@ -185,12 +185,12 @@ func TestLocalOfOthers(t *testing.T) {
 		}
 		const own, other = 1<<56 + 5, 2<<56 + 5
 		for session, want := range map[int64]proto.Code{own: proto.ErrSessionExpired, other: want} {
-			e.leader.p.Remote(2, session, 1, proto.OpCreate, body(mk("/b", 0)), nil)
+			e.leader.p.Remote([]Asked{{From: 2, Session: session, Cxid: 1, Op: proto.OpCreate, Body: body(mk("/b", 0))}})
 			if got := e.lastOutcome(); got != want {
 				t.Errorf("local sessions at the leader %t, session %x: %v", on, session, got)
 			}
 		}
-		e.leader.p.Remote(2, other, 1, proto.OpCreate, body(mk("/c", proto.FlagEphemeral)), nil)
+		e.leader.p.Remote([]Asked{{From: 2, Session: other, Cxid: 1, Op: proto.OpCreate, Body: body(mk("/c", proto.FlagEphemeral))}})
 		if got := e.lastOutcome(); got != proto.ErrSessionExpired {
 			t.Errorf("an ephemeral znode of another server's local session: %v", got)
 		}

@@ -77,9 +77,9 @@ type Options struct {
 // Replicator takes proposals to stable storage on a quorum.
 type Replicator interface {
 	// Propose is called in the order of the zxids, under the pipeline's lock.
-	// The transaction is encoded before it returns. When it is durable the
-	// pipeline's Commit is called with it.
-	Propose(r Proposal)
+	// The transactions are encoded before it returns, and the list is not kept.
+	// When they are durable the pipeline's Commit is called with them.
+	Propose(list []Proposal)
 }
 
 // Proposal is a settled transaction on its way.

@@ -20,6 +20,7 @@ type preparer struct {
 	digest  uint64     // of the tree after it
 	future  inflight
 	x       prep         // of the batch being prepared
+	ready   []Proposal   // prepared, and not on their way yet
 	applied atomic.Int64 // zxid that the tree shows
 	closed  bool         // no more proposals: the log is gone or the server ends
 
@@ -89,6 +90,7 @@ func (p *Pipeline) prepare(batch []*request, fresh bool) {
 	*x = prep{p: p, v: p.tree.View(slot), f: &pr.future, digest: pr.digest, zxid: pr.zxid, now: time.Now().UnixMilli()}
 	for _, r := range batch {
 		if r.sync {
+			p.launch(fresh) // what it stands behind
 			p.barrier(r, fresh)
 			continue
 		}
@@ -102,17 +104,35 @@ func (p *Pipeline) prepare(batch []*request, fresh bool) {
 		} else if p.opt.Digest {
 			r.txn.Digest = proto.TxnDigest{Version: proto.DigestVersion, Tree: x.digest}
 		}
-		if p.ensemble {
-			p.flight.launch(r)
-		}
-		if fresh && r.client != nil && r.op != proto.OpCreateSession {
-			r.client.enqueue(r)
-		}
-		p.repl.Propose(Proposal{&r.txn, r})
+		pr.ready = append(pr.ready, Proposal{&r.txn, r})
 	}
 	x.v.Close()
 	pr.zxid, pr.digest = x.zxid, x.digest
 	*x = prep{}
+	p.launch(fresh)
+}
+
+// launch sends what has been prepared on its way: into the clients' queues, if it
+// is fresh, and to the replicator.
+func (p *Pipeline) launch(fresh bool) {
+	list := p.prep.ready
+	if len(list) == 0 {
+		return
+	}
+	for i := 0; i < len(list); {
+		c, from := list[i].req.client, i
+		for i++; i < len(list) && list[i].req.client == c; i++ {
+		}
+		if c != nil {
+			c.launch(list[from:i], fresh)
+		}
+	}
+	if p.ensemble {
+		p.flight.launch(list)
+	}
+	p.repl.Propose(list)
+	clear(list)
+	p.prep.ready = list[:0]
 }
 
 // get returns what path will be once the proposals in flight are applied.

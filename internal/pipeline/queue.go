@@ -107,6 +107,19 @@ func (c *Client) enqueue(r *request) {
 	c.mu.Unlock()
 }
 
+// launch notes that writes of the client are proposed, and puts them at the end
+// of its queue if they are fresh.
+func (c *Client) launch(list []Proposal, fresh bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range list {
+		p.req.via = viaProposal
+		if fresh && p.req.op != proto.OpCreateSession {
+			c.append(p.req)
+		}
+	}
+}
+
 // append is enqueue with c.mu held.
 func (c *Client) append(r *request) {
 	if c.tail == nil {

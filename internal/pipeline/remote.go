@@ -16,22 +16,47 @@ var refusedRow = opRow{kind: kindWrite, prepare: func(_ *prep, r *request) (prot
 	return 0, nil, r.code
 }}
 
-// Remote takes a learner's REQUEST at the leader; from is the learner's sid.
-// Nobody is answered here: the transaction that it becomes, of an error if need
-// be, is the answer at the origin. Syncs do not come here: the driver has the
-// core answer them. body is copied.
-func (p *Pipeline) Remote(from, session int64, cxid int32, op proto.OpCode, body []byte, ids []proto.ClientInfo) {
-	if op == proto.OpSync || !p.is(leading) {
-		return
+// Asked is a learner's REQUEST.
+type Asked struct {
+	From    int64 // the learner's sid
+	Session int64
+	Cxid    int32
+	Op      proto.OpCode
+	Body    []byte
+	IDs     []proto.ClientInfo
+}
+
+// Remote takes what learners ask for, at the leader. Nobody is answered here: the
+// transaction that a request becomes, of an error if need be, is the answer at
+// the origin. Syncs do not come here: the driver has the core answer them. Bodies
+// are copied.
+func (p *Pipeline) Remote(list []Asked) {
+	var (
+		batch [writesPerPropose]*request
+		n     int
+		now   = p.nowNs()
+	)
+	for i := range list {
+		q := &list[i]
+		if q.Op == proto.OpSync || !p.is(leading) {
+			continue
+		}
+		r := requests.Get().(*request)
+		r.remote, r.from, r.session, r.xid, r.op = true, member(q.From), q.Session, q.Cxid, q.Op
+		r.isWrite, r.start, r.ids = true, now, identities(q.IDs)
+		if r.code = p.readRemote(r, q.Body); r.code != proto.OK {
+			p.opt.Logger.Warn("a learner's request is declined", "from", q.From, "session", proto.SessionID(q.Session), "op", q.Op, "why", r.code)
+			r.row = &refusedRow
+		}
+		batch[n] = r
+		if n++; n == len(batch) {
+			p.propose(batch[:]...)
+			n = 0
+		}
 	}
-	r := requests.Get().(*request)
-	r.remote, r.from, r.session, r.xid, r.op = true, member(from), session, cxid, op
-	r.isWrite, r.start, r.ids = true, p.nowNs(), identities(ids)
-	if r.code = p.readRemote(r, body); r.code != proto.OK {
-		p.opt.Logger.Warn("a learner's request is declined", "from", from, "session", proto.SessionID(session), "op", op, "why", r.code)
-		r.row = &refusedRow
+	if n > 0 {
+		p.propose(batch[:n]...)
 	}
-	p.propose(r)
 }
 
 // readRemote finds the row and decodes the body.

@@ -4,6 +4,8 @@ package pipeline
 
 import (
 	"encoding/binary"
+	"fmt"
+	"slices"
 	"testing"
 
 	"paddock/jute"
@@ -38,7 +40,7 @@ func FuzzRemote(f *testing.F) {
 			session = w.hello.SessionID
 		}
 		before := len(e.log)
-		e.leader.p.Remote(2, session, cxid, proto.OpCode(op), body, []proto.ClientInfo{{Scheme: "ip", User: "127.0.0.1"}})
+		e.leader.p.Remote([]Asked{{From: 2, Session: session, Cxid: cxid, Op: proto.OpCode(op), Body: body, IDs: []proto.ClientInfo{{Scheme: "ip", User: "127.0.0.1"}}}})
 		want := 1
 		if proto.OpCode(op) == proto.OpSync {
 			want = 0
@@ -52,8 +54,14 @@ func FuzzRemote(f *testing.F) {
 }
 
 // TestRemoteIsSettled: a learner's request that cannot be carried out becomes an
-// error with the right code.
+// error with the right code, alone and among others.
 func TestRemoteIsSettled(t *testing.T) {
+	t.Run("one by one", func(t *testing.T) { testRemoteIsSettled(t, 1) })
+	t.Run("a few at once", func(t *testing.T) { testRemoteIsSettled(t, 5) })
+	t.Run("more than are proposed together", func(t *testing.T) { testRemoteIsSettled(t, 2*writesPerPropose) })
+}
+
+func testRemoteIsSettled(t *testing.T, atOnce int) {
 	e := led(t)
 	alive := e.members[1].open().hello.SessionID
 	here := e.leader.open().hello.SessionID
@@ -61,13 +69,14 @@ func TestRemoteIsSettled(t *testing.T) {
 	end := e.members[1].open().hello.SessionID
 	e.leader.p.sessions.Get(end).SetClosing()
 	create := jute.Marshal(mk("/a", 0).rec)
-	for _, tc := range []struct {
+	type ask struct {
 		name    string
 		session int64
 		op      proto.OpCode
 		body    []byte
 		want    proto.Code
-	}{
+	}
+	asks := []ask{
 		{"its own", alive, proto.OpCreate, create, proto.OK},
 		{"of the leader's client", here, proto.OpCreate, create, proto.ErrSessionMoved},
 		{"of another learner's", there, proto.OpCreate, create, proto.ErrSessionMoved},
@@ -85,14 +94,29 @@ func TestRemoteIsSettled(t *testing.T) {
 		{"of a session just asked for", 97, proto.OpDelete, jute.Marshal(rm("/a", -1).rec), proto.OK},
 		{"an end, of whomever", there, proto.OpCloseSession, nil, proto.OK},
 		{"after the end", there, proto.OpCreate, create, proto.ErrSessionExpired},
-	} {
-		e.leader.p.Remote(2, tc.session, 5, tc.op, tc.body, nil)
-		txn, err := proto.DecodeTxn(e.log[len(e.log)-1].Data)
-		if err != nil {
-			t.Fatal(err)
+	}
+	for i := range 4 * writesPerPropose {
+		asks = append(asks, ask{fmt.Sprint("another ", i), alive, proto.OpCreate, jute.Marshal(mk(fmt.Sprint("/x", i), 0).rec), proto.OK})
+	}
+	for list := range slices.Chunk(asks, atOnce) {
+		var together []Asked
+		for i, a := range list {
+			together = append(together, Asked{From: 2, Session: a.session, Cxid: int32(5 + i), Op: a.op, Body: a.body},
+				Asked{From: 2, Session: a.session, Op: proto.OpSync}) // which are none of its business
 		}
-		if got := outcome(&txn); got != tc.want || txn.Session != tc.session || txn.Cxid != 5 {
-			t.Errorf("%s: %v for %x %d, want %v", tc.name, got, txn.Session, txn.Cxid, tc.want)
+		before := len(e.log)
+		e.leader.p.Remote(together)
+		if n := len(e.log) - before; n != len(list) {
+			t.Fatalf("%d requests become %d transactions", len(list), n)
+		}
+		for i, a := range list {
+			txn, err := proto.DecodeTxn(e.log[before+i].Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := outcome(&txn); got != a.want || txn.Session != a.session || txn.Cxid != int32(5+i) {
+				t.Errorf("%s: %v for %x %d, want %v", a.name, got, txn.Session, txn.Cxid, a.want)
+			}
 		}
 	}
 	e.settle()

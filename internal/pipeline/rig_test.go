@@ -47,7 +47,7 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 }
 
 // Propose keeps a proposal in flight.
-func (r *rig) Propose(p Proposal) { r.flight = append(r.flight, p) }
+func (r *rig) Propose(list []Proposal) { r.flight = append(r.flight, list...) }
 
 // commit applies the n oldest proposals in one batch and compares the tree's
 // digest with what was predicted.

@@ -83,14 +83,16 @@ func led(t testing.TB) *trio {
 }
 
 // Propose, Barrier and Reconfigure make a server its own leadership.
-func (s *server) Propose(p Proposal) {
-	e := Entry{Zxid: p.Txn.Zxid, Data: p.Txn.Append(nil)}
+func (s *server) Propose(list []Proposal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := len(s.log); n > 0 && s.log[n-1].Zxid >= e.Zxid {
-		s.Errorf("%s is proposed after %s", e.Zxid, s.log[n-1].Zxid)
+	for _, p := range list {
+		e := Entry{Zxid: p.Txn.Zxid, Data: p.Txn.Append(nil)}
+		if n := len(s.log); n > 0 && s.log[n-1].Zxid >= e.Zxid {
+			s.Errorf("%s is proposed after %s", e.Zxid, s.log[n-1].Zxid)
+		}
+		s.log = append(s.log, e)
 	}
-	s.log = append(s.log, e)
 }
 
 func (s *server) Barrier(token uint64) {
@@ -111,7 +113,7 @@ func (s *server) Forward(session int64, cxid int32, op proto.OpCode, body []byte
 			s.syncs = append(s.syncs, syncAt{s, s.proposed()})
 			return
 		}
-		s.leader.p.Remote(s.sid, session, cxid, op, body, ids)
+		s.leader.p.Remote([]Asked{{From: s.sid, Session: session, Cxid: cxid, Op: op, Body: body, IDs: ids}})
 		clear(body) // the leader has its own copy
 	})
 }

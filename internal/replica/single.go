@@ -64,18 +64,21 @@ func NewSingle(store *storage.Store, pipe *pipeline.Pipeline, opt Options) *Sing
 	return s
 }
 
-// Propose puts a transaction into the batch that gathers.
-func (s *Single) Propose(p pipeline.Proposal) {
+// Propose puts transactions into the batch that gathers.
+func (s *Single) Propose(list []pipeline.Proposal) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return
 	}
-	s.cur.entries.Add(p.Txn)
-	s.cur.proposals = append(s.cur.proposals, p)
+	before := len(s.cur.proposals)
+	for _, p := range list {
+		s.cur.entries.Add(p.Txn)
+	}
+	s.cur.proposals = append(s.cur.proposals, list...)
 	n := len(s.cur.proposals)
 	s.mu.Unlock()
-	if n == 1 || n == s.opt.Flush.MaxBatch {
+	if most := s.opt.Flush.MaxBatch; before == 0 || before < most && n >= most {
 		select {
 		case s.wake <- struct{}{}:
 		default:
