@@ -91,6 +91,10 @@ func AliasDecoder(b []byte) Coder { return Coder{buf: b, alias: true} }
 // normalised when it was written.
 func RawDecoder(b []byte) Coder { return Coder{buf: b, raw: true} }
 
+// RawAliasDecoder is RawDecoder, but strings share b's memory too: for records
+// that do not outlive b.
+func RawAliasDecoder(b []byte) Coder { return Coder{buf: b, alias: true, raw: true} }
+
 // Encoder appends to b.
 func Encoder(b []byte) Coder { return Coder{buf: b, dir: encoding} }
 

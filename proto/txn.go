@@ -260,9 +260,15 @@ const digestSize = 12
 
 // DecodeTxn reads one transaction in any shape that servers from 3.4 to 3.9
 // wrote. Data in the result shares b's memory.
-func DecodeTxn(b []byte) (Txn, error) {
+func DecodeTxn(b []byte) (Txn, error) { return decodeTxn(b, jute.RawDecoder) }
+
+// AliasTxn is DecodeTxn, but strings share b's memory too: for a transaction
+// that does not outlive b.
+func AliasTxn(b []byte) (Txn, error) { return decodeTxn(b, jute.RawAliasDecoder) }
+
+func decodeTxn(b []byte, decoder func([]byte) jute.Coder) (Txn, error) {
 	var t Txn
-	c := jute.RawDecoder(b)
+	c := decoder(b)
 	t.header(&c)
 	if c.Err() != nil {
 		return t, fmt.Errorf("transaction header: %w", c.Err())
@@ -277,10 +283,10 @@ func DecodeTxn(b []byte) (Txn, error) {
 		t.digest(rest)
 		return t, nil
 	}
-	d := jute.RawDecoder(rest)
+	d := decoder(rest)
 	body.Fields(&d)
 	if d.Err() != nil && t.Type == OpCreate {
-		d = jute.RawDecoder(rest)
+		d = decoder(rest)
 		createTxnV0{body.(*CreateTxn)}.Fields(&d)
 	}
 	if d.Err() != nil {

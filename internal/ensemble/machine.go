@@ -115,13 +115,20 @@ func (d *Driver) showMembership() {
 // leadership is what the pipeline of a leader proposes to.
 type leadership struct{ *Driver }
 
-// Propose encodes each transaction once, for the log and for all followers.
+// Propose encodes each transaction once, for the log and for all followers;
+// those proposed together share memory.
 func (l leadership) Propose(list []pipeline.Proposal) {
 	l.entries = l.entries[:0] // one at a time: see pipeline.Replicator
-	for _, p := range list {
-		l.coder = jute.Encoder(make([]byte, 0, 256))
+	var room []byte
+	for i, p := range list {
+		if cap(room)-len(room) < roomPerProposal/2 { // to grow it would copy it
+			room = make([]byte, 0, roomPerProposal*(len(list)-i))
+		}
+		l.coder = jute.Encoder(room)
 		p.Txn.Encode(&l.coder)
-		b := l.coder.Bytes()
+		all := l.coder.Bytes()
+		b := all[len(room):len(all):len(all)]
+		room = all
 		l.view.proposal(len(b))
 		e := zab.Entry{Zxid: p.Txn.Zxid, Data: b}
 		if p.Txn.Type == proto.OpReconfig {
@@ -133,6 +140,10 @@ func (l leadership) Propose(list []pipeline.Proposal) {
 	l.mail.propose(l.entries)
 	clear(l.entries)
 }
+
+// roomPerProposal is what most transactions fit into: a path, some hundred bytes
+// of data.
+const roomPerProposal = 256
 
 // Reconfigure checks a change of the membership that is to be transaction z, and
 // returns its text.

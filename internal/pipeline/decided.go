@@ -40,7 +40,7 @@ func (p *Pipeline) CommitEntries(batch []Entry) (err error) {
 		e := &batch[i]
 		it := item{own: p.flight.land(e.Zxid)}
 		if it.own == nil {
-			if it.txn, err = proto.DecodeTxn(e.Data); err == nil && it.txn.Zxid != e.Zxid {
+			if it.txn, err = proto.AliasTxn(e.Data); err == nil && it.txn.Zxid != e.Zxid {
 				err = fmt.Errorf("its header says %s", it.txn.Zxid)
 			}
 			if err != nil {

@@ -156,7 +156,7 @@ func (t *Tree) quotaCreated(r Ref, path, parent, name string, data []byte) {
 	if q, ok := quotaOf(parent); ok {
 		switch name {
 		case proto.LimitsNode:
-			t.quotas[q] = struct{}{}
+			t.quotas[cloneString(q)] = struct{}{} // what is applied does not outlive that
 		case proto.StatsNode:
 			t.setData(t.nodes.node(r), path, []byte(t.usage(q).String()))
 		}
