@@ -37,6 +37,7 @@ type server struct {
 	p       *Pipeline
 	applied int      // of the history
 	up      []func() // what it has sent to the leader, in order
+	asked   []Asked  // what of that has risen and is not handed over yet
 	down    []func() // what the leader has sent to it
 	tokens  []tokenAt
 }
@@ -110,16 +111,28 @@ func (s *server) Forward(session int64, cxid int32, op proto.OpCode, body []byte
 	body = slices.Clone(body)
 	s.rising(func() {
 		if op == proto.OpSync {
+			s.ask()
 			s.syncs = append(s.syncs, syncAt{s, s.proposed()})
 			return
 		}
-		s.leader.p.Remote([]Asked{{From: s.sid, Session: session, Cxid: cxid, Op: op, Body: body, IDs: ids}})
-		clear(body) // the leader has its own copy
+		s.asked = append(s.asked, Asked{From: s.sid, Session: session, Cxid: cxid, Op: op, Body: body, IDs: ids})
 	})
+}
+
+// ask hands the writes that have risen to the leader, all at once.
+func (s *server) ask() {
+	if len(s.asked) > 0 {
+		s.leader.p.Remote(s.asked)
+		for _, q := range s.asked {
+			clear(q.Body) // the leader has its own copy
+		}
+		s.asked = nil
+	}
 }
 
 func (s *server) Revalidate(session int64, timeoutMs int32) {
 	s.rising(func() {
+		s.ask()
 		valid := s.leader.p.RevalidateRemote(s.sid, session, timeoutMs)
 		s.down = append(s.down, func() { s.p.Revalidated(session, valid) })
 	})
@@ -153,10 +166,11 @@ func (s *server) rise(n int) {
 	for ; n > 0; n-- {
 		f := s.risen()
 		if f == nil {
-			return
+			break
 		}
 		f()
 	}
+	s.ask()
 }
 
 // sink delivers the n oldest messages of the leader to a learner.
