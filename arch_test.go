@@ -36,7 +36,7 @@ internal/acl: jute proto
 internal/watch: proto
 internal/tree: jute proto internal/procs
 internal/storage: jute proto internal/vfs; github.com/klauspost/compress
-internal/pipeline: jute proto internal/acl internal/session internal/tree internal/watch
+internal/pipeline: jute proto internal/acl internal/procs internal/session internal/tree internal/watch
 internal/replica: proto internal/procs internal/storage internal/tree internal/pipeline
 internal/ensemble: jute proto internal/quorum internal/zab internal/tree internal/storage internal/pipeline internal/replica internal/sock
 internal/conn: internal/acl internal/pipeline internal/sock
@@ -92,6 +92,7 @@ var mayStart = map[string]string{
 	"internal/pipeline Pipeline.background": "expiry of sessions; the reaper of containers",
 	"internal/pipeline limits.drain":        "an end of the context ends the wait for the last requests",
 	"internal/pipeline Client.startDrain":   "reads that had to wait behind a write",
+	"internal/pipeline flushAll":            "the replies and events of very many clients",
 
 	"internal/replica NewKeeper": "snapshots; purge",
 	"internal/replica NewSingle": "flush and commit",

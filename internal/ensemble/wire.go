@@ -222,14 +222,14 @@ func (in *inbox) one() (bool, error) {
 	}
 	in.found = append(in.found, zab.Packet{})
 	p := &in.found[len(in.found)-1]
-	in.coder = jute.Decoder(in.chunk[in.r : in.r+n : in.r+n])
+	in.coder = jute.AliasDecoder(in.chunk[in.r : in.r+n : in.r+n])
 	p.Fields(&in.coder)
 	if err := in.coder.Err(); err != nil {
 		in.found = in.found[:len(in.found)-1]
 		return false, fmt.Errorf("a packet of type %d: %w", p.Type, err)
 	}
 	in.r += n
-	in.taken = in.taken || len(p.Data) > 0
+	in.taken = in.taken || len(p.Data)+len(p.Auth) > 0
 	return true, nil
 }
 

@@ -65,11 +65,11 @@ func (a *applier) release(n int, last proto.Zxid) {
 	}
 	clear(a.ended)
 	a.ended = a.ended[:0]
-	for i, c := range a.dirty {
+	for _, c := range a.dirty {
 		c.dirty = false
-		c.link.Flush()
-		a.dirty[i] = nil
 	}
+	flushAll(a.dirty)
+	clear(a.dirty)
 	a.dirty = a.dirty[:0]
 }
 

@@ -59,6 +59,7 @@ type room struct {
 	createTxn proto.CreateTxn
 	del       proto.PathVersion
 	delTxn    proto.DeleteTxn
+	ids       [2]acl.ID // of a learner's client
 }
 
 // free gives the request back; nobody looks at it any more.

@@ -43,7 +43,7 @@ func (p *Pipeline) Remote(list []Asked) {
 		}
 		r := requests.Get().(*request)
 		r.remote, r.from, r.session, r.xid, r.op = true, member(q.From), q.Session, q.Cxid, q.Op
-		r.isWrite, r.start, r.ids = true, now, identities(q.IDs)
+		r.isWrite, r.start, r.ids = true, now, identities(r.room.ids[:0], q.IDs)
 		if r.code = p.readRemote(r, q.Body); r.code != proto.OK {
 			p.opt.Logger.Warn("a learner's request is declined", "from", q.From, "session", proto.SessionID(q.Session), "op", q.Op, "why", r.code)
 			r.row = &refusedRow
@@ -80,10 +80,10 @@ func (p *Pipeline) readRemote(r *request, body []byte) proto.Code {
 	return r.code // of a multi: whether its steps could be read
 }
 
-func identities(ids []proto.ClientInfo) []acl.ID {
-	out := make([]acl.ID, len(ids))
-	for i, id := range ids {
-		out[i] = acl.ID{Scheme: id.Scheme, ID: id.User}
+// identities appends ids to out.
+func identities(out []acl.ID, ids []proto.ClientInfo) []acl.ID {
+	for _, id := range ids {
+		out = append(out, acl.ID{Scheme: id.Scheme, ID: id.User})
 	}
 	return out
 }
