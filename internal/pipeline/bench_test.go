@@ -58,6 +58,17 @@ func (m *memoryLog) commit(p *Pipeline) {
 	m.entries.Reset()
 }
 
+// serve takes a burst of one frame; the last of a batch is committed with all
+// before it.
+func (m *memoryLog) serve(p *Pipeline, c *Client, b *Burst, frame []byte, last bool) {
+	c.Begin(b)
+	c.Serve(b, frame)
+	c.End(b)
+	if last {
+		m.commit(p)
+	}
+}
+
 // benchPipeline serves znodes from memory to one client.
 func benchPipeline(b testing.TB, znodes int) (*Pipeline, *memoryLog, *Client, []string) {
 	authority, err := acl.New(acl.Options{DigestEnabled: true})
@@ -110,12 +121,7 @@ func BenchmarkWrite(b *testing.B) {
 			var burst Burst
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				c.Begin(&burst)
-				c.Serve(&burst, frames[i*7919%len(frames)])
-				c.End(&burst)
-				if i%batch == batch-1 {
-					log.commit(p)
-				}
+				log.serve(p, c, &burst, frames[i*7919%len(frames)], i%batch == batch-1)
 			}
 		})
 	}
@@ -135,12 +141,7 @@ func BenchmarkMulti(b *testing.B) {
 	var burst Burst
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		c.Begin(&burst)
-		c.Serve(&burst, frames[i*7919%len(frames)])
-		c.End(&burst)
-		if i%50 == 49 {
-			log.commit(p)
-		}
+		log.serve(p, c, &burst, frames[i*7919%len(frames)], i%50 == 49)
 	}
 }
 
@@ -173,12 +174,7 @@ func benchChildren(b *testing.B, flags int32) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i, frame := range frames {
-		c.Begin(&burst)
-		c.Serve(&burst, frame)
-		c.End(&burst)
-		if i%50 == 49 {
-			log.commit(p)
-		}
+		log.serve(p, c, &burst, frame, i%50 == 49)
 	}
 	b.StopTimer()
 	log.commit(p)
