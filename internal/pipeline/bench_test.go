@@ -145,6 +145,27 @@ func BenchmarkMulti(b *testing.B) {
 	}
 }
 
+// BenchmarkMixed is BenchmarkWrite with bursts of a setData and three getData
+// that wait for it.
+func BenchmarkMixed(b *testing.B) {
+	p, log, c, paths := benchPipeline(b, 10000)
+	writes, reads := make([][]byte, len(paths)), make([][]byte, len(paths))
+	for i, path := range paths {
+		writes[i] = frameOf(1, proto.OpSetData, &proto.SetData{Path: path, Data: make([]byte, 100), Version: -1})
+		reads[i] = frameOf(1, proto.OpGetData, &proto.PathWatch{Path: path})
+	}
+	var burst Burst
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		at := i * 7919 % len(paths)
+		log.serve(p, c, &burst, writes[at], false)
+		for k := range 3 {
+			log.serve(p, c, &burst, reads[(at+k*1237)%len(paths)], k == 2)
+		}
+		c.link.Flush()
+	}
+}
+
 // BenchmarkCreateDelete is BenchmarkWrite with a create and a delete of the same
 // znode in turn, two operations a round; BenchmarkSequential with a create of a
 // sequential ephemeral znode and its delete.

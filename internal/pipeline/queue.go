@@ -26,12 +26,13 @@ type request struct {
 	rec     jute.Record // as decoded; its strings and data lie in the request's own copy of the frame
 	subs    []subOp     // of a multi
 	txn     proto.Txn
-	room    room
+	room    *room // nil in a request that did not come from the pool
 	large   int64 // bytes counted in limits.large
 
 	code proto.Code // what the reply says
 
 	frame   []byte // of a request that needs no log
+	own     []byte // room for it
 	isWrite bool   // it waits for something from outside: its transaction, or the answer to a sync
 	next    *request
 
@@ -48,7 +49,9 @@ type request struct {
 	body    []byte // what follows the header, for the leader
 }
 
-var requests = sync.Pool{New: func() any { return new(request) }}
+var requests = sync.Pool{New: func() any { return &request{room: new(room)} }}
+
+func newRequest() *request { return requests.Get().(*request) }
 
 // room is where the records of the commonest writes lie, so that they cost no
 // memory of their own: as decoded, and of the transaction.
@@ -64,14 +67,35 @@ type room struct {
 
 // free gives the request back; nobody looks at it any more.
 func (r *request) free() {
-	subs := r.subs
+	if r.room == nil {
+		return
+	}
+	if r.isWrite || r.rec != nil {
+		*r.room = room{}
+	}
+	subs, own := r.subs, r.own
 	if cap(subs) > subsKept {
 		subs = nil
 	}
 	clear(subs)
-	*r = request{subs: subs[:0]}
+	if cap(own) > frameKept {
+		own = nil
+	}
+	*r = request{subs: subs[:0], room: r.room, own: own[:0]}
 	requests.Put(r)
 }
+
+// later is a copy of a request that needs no log, which outlives its burst.
+func (r *request) later(frame []byte) *request {
+	q := newRequest()
+	subs, room, own := q.subs, q.room, append(q.own, frame...)
+	*q = *r
+	q.subs, q.room, q.own, q.frame = subs, room, own, own
+	return q
+}
+
+// frameKept is how long a frame may be that a request keeps room for.
+const frameKept = 512
 
 // subsKept is how many steps of a multi a request keeps room for.
 const subsKept = 32
@@ -197,6 +221,9 @@ func (c *Client) runHead(v tree.View) bool {
 		c.run(&b, r, r.frame)
 	}
 	c.pop()
+	if !r.sync { // who was asked about that one may still know it
+		r.free()
+	}
 	return true
 }
 

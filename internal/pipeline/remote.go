@@ -41,7 +41,7 @@ func (p *Pipeline) Remote(list []Asked) {
 		if q.Op == proto.OpSync || !p.is(leading) {
 			continue
 		}
-		r := requests.Get().(*request)
+		r := newRequest()
 		r.remote, r.from, r.session, r.xid, r.op = true, member(q.From), q.Session, q.Cxid, q.Op
 		r.isWrite, r.start, r.ids = true, now, identities(r.room.ids[:0], q.IDs)
 		if r.code = p.readRemote(r, q.Body); r.code != proto.OK {

@@ -79,7 +79,7 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 	row := lookup(op)
 	r := &b.req
 	if row.kind == kindWrite {
-		r = requests.Get().(*request)
+		r = newRequest()
 	}
 	r.client, r.xid, r.op, r.row, r.start, r.code = c, xid, op, row, b.arrived, proto.OK
 	switch op {
@@ -185,10 +185,7 @@ func (c *Client) behind(b *Burst, r *request, frame []byte) {
 		c.run(&b.burst, r, frame)
 	} else {
 		b.close()
-		q := new(request)
-		*q = *r
-		q.frame = append([]byte(nil), frame...)
-		c.push(q)
+		c.push(r.later(frame))
 	}
 	if r.row.kind == kindUnknown {
 		c.gone = true
