@@ -112,7 +112,7 @@ func (a *applier) apply(w tree.Writer, t *proto.Txn, r *request, code proto.Code
 	if c == nil {
 		return true
 	}
-	done := c.complete(r, t.Zxid, code, a.body, now)
+	done := c.complete(r, w.View(), t.Zxid, code, a.body, now)
 	a.touch(c)
 	return done
 }

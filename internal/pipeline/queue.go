@@ -245,9 +245,11 @@ func (c *Client) runAhead(r *request, v tree.View) {
 }
 
 // complete answers the write that was just applied, the head of the queue, and
-// takes it off; it reports false if nobody waits for it any more. Applier only.
-// body is copied.
-func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte, now int64) bool {
+// takes it off; it reports false if nobody waits for it any more. A few light
+// reads that stand behind it are answered with it: that takes less than to wake
+// another goroutine for them, and all of it is one write to the socket. Applier
+// only; v is its own view. body is copied.
+func (c *Client) complete(r *request, v tree.View, z proto.Zxid, code proto.Code, body []byte, now int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.dropped {
@@ -269,6 +271,24 @@ func (c *Client) complete(r *request, z proto.Zxid, code proto.Code, body []byte
 		}
 	}
 	c.pop()
+	if !c.p.is(looking) {
+		for n := 0; n < readsWithWrite && c.head != nil && c.head.light() && !c.out.Crowded() && c.runHead(v); n++ {
+		}
+	}
 	c.startDrain()
 	return true
+}
+
+// readsWithWrite is how many reads the applier answers with the write before
+// them: others wait for it.
+const readsWithWrite = 4
+
+// light tells whether a request that needs no log takes no longer for a large
+// tree than for a small one.
+func (r *request) light() bool {
+	switch r.op {
+	case proto.OpGetData, proto.OpExists, proto.OpGetACL, proto.OpPing:
+		return true
+	}
+	return false
 }

@@ -3,6 +3,10 @@
 package pipeline
 
 import (
+	"bytes"
+	"encoding/binary"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,6 +48,65 @@ func TestQueuedReadsAreBounded(t *testing.T) {
 	await(t, "all replies", func() bool { return c.Stats().Sent-before == 1+reads })
 	if n := c.Waiting(); n != 0 {
 		t.Errorf("%d requests are left", n)
+	}
+}
+
+// A few light reads behind a write are answered with it, the others soon after;
+// all see that write and none after it.
+func TestReadsBehindAWrite(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // nobody else runs before this goroutine looks
+	get, children := proto.OpGetData, proto.OpGetChildren
+	for _, tc := range []struct {
+		name  string
+		reads []proto.OpCode
+		with  int // answered with the write, at least
+	}{
+		{"none", nil, 0},
+		{"one", []proto.OpCode{get}, 1},
+		{"light ones", []proto.OpCode{get, proto.OpExists, proto.OpGetACL, get}, 4},
+		{"a heavy one", []proto.OpCode{children}, 0},
+		{"a heavy one among light ones", []proto.OpCode{get, children, get}, 1},
+		{"many", slices.Repeat([]proto.OpCode{get}, 3*readsWithWrite), readsWithWrite},
+	} {
+		p, log, c, paths := benchPipeline(t, 1)
+		var got []byte
+		c.link.(*idleLink).keep = &got
+		var b Burst
+		c.Begin(&b)
+		for i, data := range []string{"first", "second"} {
+			c.Serve(&b, frameOf(int32(100*i), proto.OpSetData, &proto.SetData{Path: paths[0], Data: []byte(data), Version: -1}))
+			for k, op := range tc.reads {
+				c.Serve(&b, frameOf(int32(100*i+1+k), op, &proto.PathWatch{Path: paths[0]}))
+			}
+		}
+		c.End(&b)
+		c.link.Flush()
+		got = got[:0]
+		log.commit(p)
+		if n := c.Waiting(); n > len(tc.reads)-tc.with {
+			t.Errorf("%s: %d reads are left behind the last write of %d, want no more than %d", tc.name, n, len(tc.reads), len(tc.reads)-tc.with)
+		}
+		await(t, "all replies", func() bool { return c.Waiting() == 0 && c.out.Idle() })
+		want := int32(0)
+		for rest := got; len(rest) > 0; {
+			var frame []byte
+			frame, rest, _ = cutFrame(rest)
+			if xid := int32(binary.BigEndian.Uint32(frame)); xid != want {
+				t.Fatalf("%s: the answer to %d comes where that to %d is due", tc.name, xid, want)
+			}
+			if k := int(want) % 100; k > 0 && tc.reads[k-1] == get {
+				data := []string{"first", "second"}[want/100]
+				if !bytes.Contains(frame, []byte(data)) {
+					t.Errorf("%s: read %d does not show %q", tc.name, want, data)
+				}
+			}
+			if want++; int(want)%100 > len(tc.reads) {
+				want += 100 - want%100
+			}
+		}
+		if want != 200 {
+			t.Errorf("%s: the last answer is the one before %d", tc.name, want)
+		}
 	}
 }
 
