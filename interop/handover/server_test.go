@@ -3,6 +3,7 @@
 package handover
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -67,9 +69,25 @@ preAllocSize=1024
 // kinds are the two servers: the reference and the one under test.
 var kinds = [2]string{"reference", "sut"}
 
+// starting is set while a server starts. The reference opens its port before it
+// has loaded its tree; of who connects then it says that it is not running, fails
+// (a NullPointerException in ZooKeeperServer.removeCnxn), and leaves the connection
+// open. This client waits for its answer until its session has expired.
+var starting atomic.Bool
+
+// dialReady is a dialer that waits with that until a server serves.
+func dialReady(network, addr string, timeout time.Duration) (net.Conn, error) {
+	if starting.Load() {
+		return nil, errors.New("the server is starting")
+	}
+	return net.DialTimeout(network, addr, timeout)
+}
+
 // start runs a server of the kind on the directory and returns when it serves.
 func (p *place) start(kind string) {
 	p.t.Helper()
+	starting.Store(true)
+	defer starting.Store(false)
 	command := strings.Fields(os.Getenv(strings.ToUpper(kind)))
 	log, err := os.OpenFile(filepath.Join(p.dir, kind+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -19,7 +19,7 @@ func (quiet) Printf(string, ...any) {}
 // connect opens a session that may read and write all.
 func connect(t *testing.T, addr string) *zk.Conn {
 	t.Helper()
-	c, _, err := zk.Connect([]string{addr}, 10*time.Second, zk.WithLogger(quiet{}))
+	c, _, err := zk.Connect([]string{addr}, 10*time.Second, zk.WithLogger(quiet{}), zk.WithDialer(dialReady))
 	if err != nil {
 		t.Fatal(err)
 	}
