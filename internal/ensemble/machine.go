@@ -230,6 +230,9 @@ func (d *Driver) propose() {
 
 // request serves what a learner asks this leader for.
 func (d *Driver) request(f zab.Forwarded) {
+	if f.Packet.Type != proto.PacketRequest {
+		d.propose() // all is served in the order in which it came
+	}
 	data := f.Packet.Data
 	pipe := d.opt.Pipeline
 	switch f.Packet.Type {
@@ -248,7 +251,6 @@ func (d *Driver) request(f zab.Forwarded) {
 		}
 		d.asked = append(d.asked, pipeline.Asked{From: f.Sid, Session: session, Cxid: cxid, Op: op, Body: data[requestHead:], IDs: f.Packet.Auth})
 	case proto.PacketRevalidate:
-		d.propose() // of a session that may move now
 		if len(data) != 12 {
 			d.links.Close(f.Link, fmt.Sprintf("it sent a REVALIDATE of %d bytes", len(data)))
 			return

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // countingLink counts how often it is flushed.
@@ -44,7 +45,12 @@ func TestManyAreFlushedTogether(t *testing.T) {
 	list := make([]*Client, len(links))
 	for i := range links {
 		links[i].hold = func() {
-			for at.Add(1); at.Load() < 2; runtime.Gosched() {
+			at.Add(1)
+			for end := time.Now().Add(10 * time.Second); at.Load() < 2; runtime.Gosched() {
+				if time.Now().After(end) {
+					t.Error("nobody else flushes")
+					at.Add(1)
+				}
 			}
 		}
 		list[i] = &Client{link: &links[i]}

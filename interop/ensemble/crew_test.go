@@ -119,12 +119,14 @@ func (cr *crew) halt() {
 // acked is how many writes were acknowledged so far.
 func (cr *crew) acked() int { return cr.gap.count() }
 
-// more waits until n more writes were acknowledged, or a server is broken: the
-// others may be too few without it.
+// more waits until n more writes were acknowledged, or for a while where a server
+// is broken: the others may be too few without it.
 func (cr *crew) more(n int) {
 	cr.c.t.Helper()
-	from := cr.acked()
-	cr.c.until(fmt.Sprintf("%d more writes", n), func() bool { return cr.acked() >= from+n || cr.c.broken() || cr.c.t.Failed() })
+	from, begun := cr.acked(), time.Now()
+	cr.c.until(fmt.Sprintf("%d more writes", n), func() bool {
+		return cr.acked() >= from+n || cr.c.t.Failed() || cr.c.broken() && time.Since(begun) > 2*givenUp
+	})
 	if cr.c.t.Failed() {
 		cr.c.t.FailNow()
 	}
