@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -68,6 +69,27 @@ func (r *run) differ(s *server, m *moment) {
 	}
 	was := r.chain[m.depth]
 	r.fail("servers %d and %d differ at %s: %s there", r.by[m.depth], s.id, short(was.zxid), short(m.zxid))
+}
+
+// sendsBack: nobody is told to cut a log back behind what is committed; it may be
+// one of the quorum without which that is lost. What is committed later, without
+// it, is no matter, nor what a leader says who has a successor.
+func (r *run) sendsBack(from, s *server, z proto.Zxid) {
+	for epoch := range r.reign {
+		if epoch > from.status.Epoch {
+			return
+		}
+	}
+	for _, e := range s.disk.log {
+		if e.Zxid <= z {
+			continue
+		}
+		n, ok := slices.BinarySearchFunc(r.chain, e.Zxid, func(m *moment, z proto.Zxid) int { return cmp.Compare(m.zxid, z) })
+		if ok {
+			r.fail("server %d sends %d back to %s behind %s, which server %d has committed", from.id, s.id, short(z), short(e.Zxid), r.by[n])
+			return
+		}
+	}
 }
 
 // leads: no two leaders in an epoch.

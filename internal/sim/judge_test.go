@@ -65,6 +65,15 @@ func TestJudgeRejects(t *testing.T) {
 			a.applies(t, entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2"))
 			b.applies(t, entry(z(1), 1, 1, "1"), entry(proto.NewZxid(2, 1), 1, 3, "3"))
 		}, "servers 1 and 2 differ at 1:2"},
+		{"a log cut back behind what is committed", func(t *testing.T, r *run, a, b *server) {
+			a.applies(t, entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2"))
+			b.disk.log = []zab.Entry{entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2"), entry(z(3), 1, 3, "3")}
+			r.sendsBack(a, b, z(2))
+			if r.failed != nil {
+				t.Fatal(r.failed)
+			}
+			r.sendsBack(a, b, z(1))
+		}, "server 1 sends 2 back to 1:1 behind 1:2, which server 1 has committed"},
 		{"two leaders in an epoch", func(t *testing.T, r *run, a, b *server) { r.leads(a, 4); r.leads(a, 4); r.leads(b, 4) }, "servers 1 and 2 both lead epoch 4"},
 		{"a leader that lacks something", func(t *testing.T, r *run, a, b *server) {
 			a.applies(t, entry(z(1), 1, 1, "1"))

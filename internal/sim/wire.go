@@ -17,10 +17,18 @@ type wire struct {
 
 // sends looks at a packet when the peer gives it out.
 func (r *run) sends(e *end, p *zab.Packet) {
-	if !r.set.asserts || p.Type != proto.PacketAck || p.Body.Log {
+	if !r.set.asserts || p.Body.Log {
 		return
 	}
 	s := e.s
+	switch p.Type {
+	case proto.PacketTrunc:
+		r.sendsBack(s, e.peer.s, p.Zxid)
+		return
+	case proto.PacketAck:
+	default:
+		return
+	}
 	if p.Zxid.Counter() == 0 {
 		if s.disk.current != int64(p.Zxid.Epoch()) {
 			s.fail("acknowledges epoch %x with currentEpoch %x on disk", p.Zxid.Epoch(), s.disk.current)

@@ -94,6 +94,43 @@ func TestPlanSync(t *testing.T) {
 	}
 }
 
+// TestPlanSyncOfALeaderThatIsBehindItself: transactions are decided that its
+// disk does not have, before it serves or while it does. A learner that has
+// committed some of them is not cut back.
+func TestPlanSyncOfALeaderThatIsBehindItself(t *testing.T) {
+	entries := func(text string) (out []Entry) {
+		for _, z := range zxids(text) {
+			out = append(out, Entry{Zxid: z})
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		learner, window, pending, decided string
+		last                              string // of the leader's tree, now or when it serves
+		want                              string
+	}{
+		// It begins its reign: all it has logged is the window, and little of it was
+		// known to be decided when it was elected.
+		{"1:7", "1:3..1:9", "1:4..1:9", "1:5", "1:9", "DIFF 1:9, window after 1:7"},
+		{"1:5", "1:3..1:9", "1:4..1:9", "1:5", "1:9", "DIFF 1:9, window after 1:5"},
+		{"1:4", "1:3..1:9", "1:4..1:9", "1:5", "1:9", "DIFF 1:9, window after 1:4"},
+		{"1:3", "1:3..1:9", "1:4..1:9", "1:3", "1:9", "DIFF 1:9, window after 1:3"},
+		{"1:a", "1:3..1:9", "1:4..1:9", "1:5", "1:9", "TRUNC 1:9, window after 1:9"},
+		// It serves: the window ends where its tree is.
+		{"1:7", "1:3..1:6", "1:7..1:9", "1:8", "1:6", "DIFF 1:8, window after 1:7"},
+		{"1:8", "1:3..1:6", "1:7..1:9", "1:8", "1:6", "DIFF 1:8, window after 1:8"},
+		{"1:9", "1:3..1:6", "1:7..1:9", "1:8", "1:6", "TRUNC 1:8, window after 1:8"},
+		{"1:5", "1:3..1:6", "1:7..1:9", "1:8", "1:6", "DIFF 1:8, window after 1:5"},
+		{"1:8", "", "1:7..1:9", "1:8", "1:6", "DIFF 1:8, window after 1:8"},
+	} {
+		p := &Peer{window: window{entries: entries(tt.window)}, pending: entries(tt.pending), decided: zxids(tt.decided)[0]}
+		plan := PlanSync(zxids(tt.learner)[0], p.historyTo(zxids(tt.last)[0]), false, true, nil)
+		if got := plan.String(); got != tt.want {
+			t.Errorf("learner %s, window %s, pending %s, decided %s: %s, want %s", tt.learner, tt.window, tt.pending, tt.decided, got, tt.want)
+		}
+	}
+}
+
 // TestWindow: a hole empties it, and it keeps what the tree does not have.
 func TestWindow(t *testing.T) {
 	w := window{max: 3, maxBytes: 1 << 20}

@@ -38,14 +38,16 @@ func (p *Peer) historyTo(last proto.Zxid) History {
 		}
 		h.Max = max(h.Max, decided[len(decided)-1].Zxid)
 	}
-	h.Around = func(z proto.Zxid) proto.Zxid {
-		if n := min(p.pendingAfter(z), len(decided)); n > 0 {
-			return decided[n-1].Zxid
-		}
+	// Both are parts of one history, and either may end first: before a leader
+	// serves its window reaches past what it knows to be decided.
+	h.Around = func(z proto.Zxid) (prev proto.Zxid) {
 		if n := p.window.after(z); n > 0 {
-			return p.window.entries[n-1].Zxid
+			prev = p.window.entries[n-1].Zxid
 		}
-		return 0
+		if n := min(p.pendingAfter(z), len(decided)); n > 0 {
+			prev = max(prev, decided[n-1].Zxid)
+		}
+		return prev
 	}
 	return h
 }
