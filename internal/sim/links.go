@@ -21,6 +21,7 @@ type end struct {
 	gen  int // of the server
 	peer *end
 	open bool // as this server sees it
+	told bool // its server has heard of it
 
 	// The sending half.
 	out      []zab.Packet
@@ -59,6 +60,12 @@ var (
 func (r *run) dial(s *server, d zab.Dial) {
 	s.dialing++
 	n, gen, deadline := s.dialing, s.gen, r.now+d.Timeout
+	for _, e := range s.ends {
+		if !e.told {
+			e.close() // of an earlier dial
+			break
+		}
+	}
 	to := r.server(d.Leader)
 	tries := 0
 	var try func()
@@ -82,12 +89,14 @@ func (r *run) dial(s *server, d zab.Dial) {
 func (r *run) connect(s, to *server, master bool) {
 	mine, theirs := r.newEnd(s), r.newEnd(to)
 	mine.peer, theirs.peer = theirs, mine
+	theirs.told = true
 	r.trace("connected", s.id, to.id, int64(mine.id))
 	to.ends = append(to.ends, theirs)
 	s.ends = append(s.ends, mine)
 	to.step(zab.LinkUp{Link: theirs.id, Master: master})
 	r.after(r.delay(), func() {
 		if mine.gen == s.gen && mine.open {
+			mine.told = true
 			s.step(zab.LinkUp{Link: mine.id, Dialed: true})
 		}
 	})
@@ -273,13 +282,18 @@ func (e *end) loaded() {
 	e.wake()
 }
 
-// down ends the link as its server sees it.
+// down ends the link as its server sees it. One that ends before its server has
+// heard of it never was one: the dial has failed, then.
 func (e *end) down(err error) {
 	if !e.open || e.gen != e.s.gen {
 		return
 	}
 	e.drop()
-	e.s.step(zab.LinkDown{Link: e.id, Err: err})
+	down := zab.LinkDown{Err: err}
+	if e.told {
+		down.Link = e.id
+	}
+	e.s.step(down)
 }
 
 func (e *end) drop() {

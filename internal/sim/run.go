@@ -156,10 +156,16 @@ func (r *run) between(low, high time.Duration) time.Duration {
 	return low + time.Duration(r.rng.Int63n(int64(high-low)))
 }
 
-// delay is that of one message: short as a rule.
+// delay is that of one message: short as a rule. A message that is late by more
+// than a leader is patient is a misfortune, and there are none after healing:
+// where a link breaks every second or so, seldom do all follow at one time.
 func (r *run) delay() time.Duration {
 	if r.chance(0.02) {
-		return r.between(0, 20*r.set.delay)
+		late := 20 * r.set.delay
+		if o := &r.set.options; r.healed {
+			late = min(late, time.Duration(o.SyncLimit)*o.Tick/4)
+		}
+		return r.between(0, late)
 	}
 	return r.between(r.set.delay/10, r.set.delay)
 }
