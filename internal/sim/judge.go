@@ -71,6 +71,29 @@ func (r *run) differ(s *server, m *moment) {
 	r.fail("servers %d and %d differ at %s: %s there", r.by[m.depth], s.id, short(was.zxid), short(m.zxid))
 }
 
+// joins: whoever says that it has the history of an epoch's leader has on disk all
+// that was committed in earlier ones, so that a quorum of them has. A leader that
+// has a successor may have begun without some of it, and never serves.
+func (r *run) joins(s *server, epoch int64) {
+	for later := range r.reign {
+		if later > epoch {
+			return
+		}
+	}
+	m, err := s.disk.load()
+	if err != nil {
+		s.fail("%v", err)
+		return
+	}
+	last := len(r.chain) - 1
+	for last > 0 && int64(r.chain[last].zxid.Epoch()) >= epoch {
+		last--
+	}
+	if m.at.depth < last || m.at.ancestor(last) != r.chain[last] {
+		r.fail("server %d joins epoch %x without %s, which server %d has committed", s.id, epoch, short(r.chain[last].zxid), r.by[last])
+	}
+}
+
 // sendsBack: nobody is told to cut a log back behind what is committed; it may be
 // one of the quorum without which that is lost. What is committed later, without
 // it, is no matter, nor what a leader says who has a successor.

@@ -65,6 +65,20 @@ func TestJudgeRejects(t *testing.T) {
 			a.applies(t, entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2"))
 			b.applies(t, entry(z(1), 1, 1, "1"), entry(proto.NewZxid(2, 1), 1, 3, "3"))
 		}, "servers 1 and 2 differ at 1:2"},
+		{"a follower that lacks something", func(t *testing.T, r *run, a, b *server) {
+			a.applies(t, entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2"))
+			b.disk.log = []zab.Entry{entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2")}
+			r.joins(b, 2)
+			if r.failed != nil {
+				t.Fatal(r.failed)
+			}
+			b.disk.log = b.disk.log[:1]
+			r.joins(b, 2)
+		}, "server 2 joins epoch 2 without 1:2, which server 1 has committed"},
+		{"a follower of the epoch that goes on", func(t *testing.T, r *run, a, b *server) {
+			a.applies(t, entry(z(1), 1, 1, "1"))
+			r.joins(b, 1)
+		}, ""},
 		{"a log cut back behind what is committed", func(t *testing.T, r *run, a, b *server) {
 			a.applies(t, entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2"))
 			b.disk.log = []zab.Entry{entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2"), entry(z(3), 1, 3, "3")}

@@ -33,6 +33,7 @@ func (r *run) sends(e *end, p *zab.Packet) {
 		if s.disk.current != int64(p.Zxid.Epoch()) {
 			s.fail("acknowledges epoch %x with currentEpoch %x on disk", p.Zxid.Epoch(), s.disk.current)
 		}
+		r.joins(s, int64(p.Zxid.Epoch()))
 		return
 	}
 	if !s.disk.has(p.Zxid) {
