@@ -66,8 +66,9 @@ type Options struct {
 	// MinVoters is how many a reconfig must leave: 2, or 1 with
 	// standaloneEnabled=false.
 	MinVoters int
-	// Membership makes a committed membership durable, Seen a proposed one; nil
-	// where memberships do not change. They are called in order, by the loop.
+	// Membership makes a committed membership durable, Seen a proposed one, or with
+	// the committed one takes that back; nil where memberships do not change. They
+	// are called in order, by the loop.
 	Membership, Seen func(*quorum.Config) error
 
 	// ClientPort is told that a membership has given this server another address

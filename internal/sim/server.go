@@ -234,7 +234,9 @@ func (s *server) execute(o *zab.Out) {
 		r.trace("membership", s.id, o.Membership.Version, int64(len(o.Membership.Members)))
 	}
 	if o.Seen != nil {
-		s.disk.seen = o.Seen
+		if s.disk.seen = o.Seen; o.Seen.Version <= s.disk.committed.Version {
+			s.disk.seen = nil
+		}
 	}
 	if o.Became != nil {
 		s.became(*o.Became)

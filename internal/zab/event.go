@@ -163,7 +163,8 @@ type Out struct {
 	// Membership is the committed configuration from here on, nil if it has not
 	// changed. The driver writes its file and opens links to its members.
 	Membership *quorum.Config
-	// Seen is a configuration that is proposed and not yet committed.
+	// Seen is a configuration that is proposed and not yet committed; the committed
+	// one, if what was proposed has come to nothing.
 	Seen *quorum.Config
 
 	// Became is set when the role or its stage changes.

@@ -47,6 +47,6 @@ func (p *Peer) forgetSeen(version, epoch int64) {
 		return
 	}
 	p.line(false, "a proposed membership came to nothing", "version", fmt.Sprintf("%x", p.seen.Version))
-	p.seen = nil
+	p.seen, p.out.Seen = nil, p.committed
 	p.election.membership(p.committed, nil)
 }

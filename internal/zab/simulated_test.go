@@ -211,6 +211,53 @@ func TestProposedMembershipIsNeitherNeededToFollowNorForgotten(t *testing.T) {
 	}
 }
 
+// A membership that was proposed in an earlier epoch, and is no part of the history
+// of the leader that a quorum follows, is forgotten for good: the driver is told, so
+// that a server that starts again does not lead with it.
+func TestProposedMembershipThatCameToNothingIsTakenBack(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		seen, leaders int64 // versions
+		gone          bool
+	}{
+		{"proposed in the epoch before", 1<<32 | 9, 1 << 32, true},
+		{"proposed in this epoch", 2<<32 | 9, 1 << 32, false},
+		{"part of the history", 1<<32 | 9, 1<<32 | 9, true},
+		{"an older one is", 1<<32 | 9, 1<<32 | 5, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, Options{Reconfig: true}, State{Sid: 1, Committed: threeMembers(1 << 32), Seen: threeMembers(c.seen)})
+			leaders := threeMembers(c.leaders)
+			kept := b.p.seen // on disk
+			step := func(ev Event) {
+				out := b.p.Step(b.now, ev)
+				if out.Seen != nil {
+					kept = out.Seen
+				}
+				if kept != nil && kept.Version <= b.p.committed.Version {
+					kept = nil
+				}
+				if b.ops += uint64(len(out.Disk)); len(out.Disk) > 0 {
+					b.step(Saved{b.ops})
+				}
+			}
+			b.elect(2, 2)
+			step(LinkUp{Link: 7, Dialed: true})
+			newLeader := packet(proto.PacketNewLeader, proto.NewZxid(2, 0))
+			newLeader.Data, newLeader.Config = []byte(leaders.String()), leaders
+			for _, k := range []Packet{withZxid(proto.PacketLeaderInfo, 2, 0, 0, 1, 0, 0), packet(proto.PacketDiff, 0), newLeader, packet(proto.PacketUpToDate, -1)} {
+				step(Received{Link: 7, Packets: []Packet{k}})
+			}
+			if b.p.learn == nil || b.p.learn.state != serving {
+				t.Fatal("does not serve")
+			}
+			if (b.p.seen == nil) != c.gone || (kept == nil) != c.gone {
+				t.Errorf("remembers %v, keeps %v", b.p.seen, kept)
+			}
+		})
+	}
+}
+
 // A learner that comes while a reconfig is not decided must not take it for
 // committed: it may never be.
 func TestPendingMembershipIsNotHandedOnAsCommitted(t *testing.T) {
