@@ -42,6 +42,9 @@ type Keeper struct {
 	// busy is held while a snapshot is written or old files are removed, and by
 	// Hold.
 	busy sync.Mutex
+	// hurry counts who waits for busy: a snapshot that is being written gives way
+	// to the log no more.
+	hurry atomic.Int32
 }
 
 // NewKeeper begins to keep the snapshots of t in store, until Close.
@@ -86,7 +89,7 @@ func (k *Keeper) Snapshot() error {
 	k.busy.Lock()
 	defer k.busy.Unlock()
 	start := time.Now()
-	path, zxid, err := Snapshot(k.store, k.tree)
+	path, zxid, err := Snapshot(k.store, k.tree, k.giveWay)
 	if err != nil {
 		return err
 	}
@@ -98,12 +101,27 @@ func (k *Keeper) Snapshot() error {
 // Hold keeps the directory and the tree to the caller until release is called:
 // no snapshot is read from the tree, no old file removed.
 func (k *Keeper) Hold() (release func()) {
+	k.hurry.Add(1)
 	k.busy.Lock()
+	k.hurry.Add(-1)
 	return k.busy.Unlock
+}
+
+// giveWay leaves the disk to the log for a while, of which d would be enough.
+func (k *Keeper) giveWay(d time.Duration) { time.Sleep(k.patience(d)) }
+
+// patience is not for long where a disk is slow, and none while somebody waits for
+// the snapshot to end.
+func (k *Keeper) patience(d time.Duration) time.Duration {
+	if k.hurry.Load() > 0 {
+		return 0
+	}
+	return min(d, 20*time.Millisecond)
 }
 
 // Close ends the keeping, after the snapshot that is being written.
 func (k *Keeper) Close() {
+	k.hurry.Add(1)
 	close(k.stop)
 	k.wg.Wait()
 }
@@ -151,14 +169,16 @@ func (k *Keeper) purge() {
 	}
 }
 
-// Snapshot writes a snapshot of the tree.
-func Snapshot(store *storage.Store, t *tree.Tree) (path string, zxid proto.Zxid, err error) {
+// Snapshot writes a snapshot of the tree; pause, if not nil, is called where it
+// should give way to the log.
+func Snapshot(store *storage.Store, t *tree.Tree, pause func(time.Duration)) (path string, zxid proto.Zxid, err error) {
 	snap := t.Snapshot()
 	defer snap.Close()
 	w, err := store.CreateSnapshot(snap.Zxid)
 	if err != nil {
 		return "", 0, err
 	}
+	w.GiveWay(pause)
 	if err := WriteTree(w, snap); err != nil {
 		w.Abort()
 		return "", 0, err

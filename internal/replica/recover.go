@@ -19,7 +19,7 @@ func Recover(store *storage.Store, t *tree.Tree, log *slog.Logger) (storage.Reco
 	rec, err := Load(store, load, log)
 	load.Close()
 	if err == nil && rec.NeedsSnapshot && !rec.Untrusted {
-		_, _, err = Snapshot(store, t)
+		_, _, err = Snapshot(store, t, nil)
 	}
 	return rec, err
 }

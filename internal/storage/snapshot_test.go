@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"paddock/internal/vfs"
 	"paddock/jute"
@@ -346,5 +347,48 @@ func TestSnapshotNewerThanItsName(t *testing.T) {
 	s.Close()
 	if r := mustRecover(t, m, newMapTree()); r.LastZxid != 10 || r.Txns != 2 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestSnapshotGivesWay: while the log is in use each step of a snapshot's way to
+// disk is followed by a pause, and without it none is.
+func TestSnapshotGivesWay(t *testing.T) {
+	for _, busy := range []bool{true, false} {
+		s := started(t, testOptions(vfs.NewMem()))
+		logged := proto.Zxid(1)
+		appendTxns(t, s, logged, 1)
+		w, err := s.CreateSnapshot(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pauses := 0
+		w.GiveWay(func(d time.Duration) {
+			if pauses++; d <= 0 {
+				t.Errorf("a pause of %s", d)
+			}
+		})
+		w.Sessions(0, func(func(int64, int32)) {})
+		w.ACLs(1, func(yield func(int64, []proto.ACL)) { yield(1, openACL) })
+		st := proto.StatPersisted{Czxid: 1}
+		if err := w.Node(nil, nil, -1, &st); err != nil {
+			t.Fatal(err)
+		}
+		const steps = 5
+		data := make([]byte, snapSyncStep/8)
+		for i := range 8*steps + 2 {
+			if busy {
+				logged++
+				appendTxns(t, s, logged, 1)
+			}
+			if err := w.Node(fmt.Appendf(nil, "/n%03d", i), data, 1, &st); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := w.Finish(1, &SnapDigest{1, 2, 7}); err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]int{true: steps}[busy]; pauses != want {
+			t.Errorf("log in use %v: %d pauses, want %d", busy, pauses, want)
+		}
 	}
 }
