@@ -20,14 +20,16 @@ type state struct {
 	dataLen  int32
 	zxid     proto.Zxid // the last proposal that touches it; 0: as committed
 
+	hash uint32 // of its path, as the tree has it
 	kept *state // of one that was looked up: where inflight keeps it; nil if it does not
 	path string // of one that is kept
+	next *state // of one that is kept: the next in its bucket
 }
 
 // inflight is the future of the znodes that proposals in flight touch. A
 // proposal's states stay until it is applied.
 type inflight struct {
-	states map[string]*state
+	states futures
 	queue  []touch          // in zxid order; what to forget when
 	from   int              // first of queue not forgotten
 	owned  map[int64]*owned // sessions with ephemeral znodes in flight
@@ -61,14 +63,14 @@ func (f *inflight) settle(s *state) {
 	}
 }
 
-func (f *inflight) init() { f.states, f.owned = map[string]*state{}, map[int64]*owned{} }
+func (f *inflight) init() { f.states.init(); f.owned = map[int64]*owned{} }
 
 // forget drops what the tree shows by now.
 func (f *inflight) forget(applied proto.Zxid) {
 	for ; f.from < len(f.queue) && f.queue[f.from].zxid <= applied; f.from++ {
 		t := &f.queue[f.from]
 		if s := t.state; s.zxid == t.zxid { // its last touch
-			delete(f.states, s.path)
+			f.states.remove(s)
 			*s = state{}
 			if len(f.spare) < 1024 {
 				f.spare = append(f.spare, s)
@@ -91,20 +93,22 @@ func (f *inflight) forget(applied proto.Zxid) {
 	}
 }
 
-// look returns the future of path, if proposals in flight touch it.
-func (f *inflight) look(path string) (s state, ok bool) {
-	k := f.states[path]
+// look returns the future of path, if proposals in flight touch it; hash is the
+// tree's.
+func (f *inflight) look(path string, hash uint32) (s state, ok bool) {
+	k := f.states.get(path, hash)
 	if k == nil {
 		return state{}, false
 	}
 	s = *k
-	s.kept = k
+	s.kept, s.next = k, nil
 	return s, true
 }
 
-// set makes s the future of path; kept is where look found what it was until
-// now, nil if it did not.
-func (f *inflight) set(path string, kept, s *state) {
+// set makes s the future of path; old is what it was until now, from look or
+// with its hash alone.
+func (f *inflight) set(path string, old, s *state) {
+	kept, hash := old.kept, old.hash
 	if f.multi {
 		f.undo = append(f.undo, undo{had: kept != nil})
 		if kept != nil {
@@ -117,15 +121,17 @@ func (f *inflight) set(path string, kept, s *state) {
 		} else {
 			kept = new(state)
 		}
-		f.states[path] = kept
+		kept.path, kept.hash = path, hash
+		f.states.add(kept)
 	} else {
 		path = kept.path
 	}
 	if f.multi {
 		f.undo[len(f.undo)-1].state = kept
 	}
+	next := kept.next
 	*kept = *s
-	kept.kept, kept.path = nil, path
+	kept.kept, kept.path, kept.hash, kept.next = nil, path, hash, next
 	t := touch{zxid: s.zxid, state: kept}
 	if owner := s.st.EphemeralOwner; s.exists && proto.IsEphemeral(owner) {
 		t.owner = owner
@@ -150,9 +156,11 @@ func (f *inflight) rollback() {
 	for i := len(f.undo) - 1; i >= 0; i-- {
 		u := &f.undo[i]
 		if u.had {
+			next := u.state.next
 			*u.state = u.was
+			u.state.next = next
 		} else {
-			delete(f.states, u.state.path)
+			f.states.remove(u.state)
 			*u.state = state{}
 		}
 	}

@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"testing"
@@ -17,16 +18,39 @@ func newInflight() *inflight {
 	return f
 }
 
+// hashed is as good as the tree's, but for the many paths that share one.
+func hashed(path string) uint32 { return uint32(path[len(path)-1]) }
+
+// old is what path was until now.
+func (f *inflight) old(path string) *state {
+	if s, ok := f.look(path, hashed(path)); ok {
+		return &s
+	}
+	return &state{hash: hashed(path)}
+}
+
 // put sets a state that zxid z leaves at path, told apart by its version.
 func (f *inflight) put(z proto.Zxid, path string, version int32, owner int64) {
-	f.set(path, f.states[path], &state{exists: true, zxid: z, st: proto.StatPersisted{Version: version, EphemeralOwner: owner}})
+	f.set(path, f.old(path), &state{exists: true, zxid: z, st: proto.StatPersisted{Version: version, EphemeralOwner: owner}})
+}
+
+func (t *futures) all() iter.Seq[*state] {
+	return func(yield func(*state) bool) {
+		for _, s := range t.buckets {
+			for ; s != nil; s = s.next {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (f *inflight) shows(t *testing.T, want map[string]int32) {
 	t.Helper()
 	got := map[string]int32{}
-	for p, s := range f.states {
-		got[p] = s.st.Version
+	for s := range f.states.all() {
+		got[s.path] = s.st.Version
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("in flight are %v, want %v", got, want)
@@ -63,10 +87,10 @@ func TestInflightRollback(t *testing.T) {
 	f.put(3, "/new", 3, 5)
 	f.put(3, "/a", 33, 0)
 	f.put(3, "/new", 33, 5)
-	f.set("/b", f.states["/b"], &state{zxid: 3})
+	f.set("/b", f.old("/b"), &state{zxid: 3})
 	f.rollback()
 	f.shows(t, map[string]int32{"/a": 1, "/b": 2})
-	if !f.states["/b"].exists {
+	if !f.old("/b").exists {
 		t.Error("/b does not exist any more")
 	}
 
@@ -103,8 +127,8 @@ func TestInflightIsBounded(t *testing.T) {
 	if o := f.owned[0x100]; o == nil || len(o.paths) != flight || cap(o.paths) > 8*flight {
 		t.Errorf("the session has %d paths in flight, room for %d, want %d", len(o.paths), cap(o.paths), flight)
 	}
-	if want := flight + 7; len(f.states) != want {
-		t.Errorf("%d states, want %d", len(f.states), want)
+	if want := flight + 7; f.states.n != want {
+		t.Errorf("%d states, want %d", f.states.n, want)
 	}
 	if c := cap(f.queue); c > 20_000 {
 		t.Errorf("the queue has room for %d", c)
@@ -113,7 +137,29 @@ func TestInflightIsBounded(t *testing.T) {
 		t.Errorf("%d spare states", len(f.spare))
 	}
 	f.forget(total)
-	if len(f.states) != 0 || len(f.owned) != 0 {
-		t.Errorf("left are %v, %v", slices.Collect(maps.Keys(f.states)), f.owned)
+	if f.states.n != 0 || len(f.owned) != 0 {
+		t.Errorf("left are %v, %v", slices.Collect(f.states.all()), f.owned)
+	}
+}
+
+// TestInflightGrows: however many are in flight, each is found, and no other.
+func TestInflightGrows(t *testing.T) {
+	const n = 3000
+	f := newInflight()
+	path := func(i int) string { return fmt.Sprintf("/%d%c", i, 'a'+i%20) }
+	for i := range n {
+		f.put(proto.Zxid(i+1), path(i), int32(i), 0)
+	}
+	for gone := 0; gone <= n; gone += 500 {
+		f.forget(proto.Zxid(gone))
+		for i := range n {
+			s, ok := f.look(path(i), hashed(path(i)))
+			if ok != (i >= gone) || ok && s.st.Version != int32(i) {
+				t.Fatalf("%d forgotten: %s is %d, %v", gone, path(i), s.st.Version, ok)
+			}
+		}
+		if f.states.n != n-gone {
+			t.Fatalf("%d forgotten: %d states", gone, f.states.n)
+		}
 	}
 }

@@ -138,14 +138,15 @@ func (x *prep) get(path string) state {
 	if path == "/" {
 		path = ""
 	}
-	if s, ok := x.f.look(path); ok {
+	hash := x.v.Hash(path)
+	if s, ok := x.f.look(path, hash); ok {
 		return s
 	}
-	r := x.v.Find(path)
+	r := x.v.FindHashed(path, hash)
 	if r == 0 {
-		return state{}
+		return state{hash: hash}
 	}
-	s := state{exists: true, st: x.v.Persisted(r), children: x.v.NumChildren(r), acl: x.v.ACL(r), dataLen: x.v.Stat(r).DataLength}
+	s := state{hash: hash, exists: true, st: x.v.Persisted(r), children: x.v.NumChildren(r), acl: x.v.ACL(r), dataLen: x.v.Stat(r).DataLength}
 	s.crc, s.sum, s.digested = x.v.Digests(r)
 	return s
 }
@@ -159,7 +160,7 @@ func (x *prep) put(path string, old, s *state) {
 	x.f.settle(s)
 	x.digest += uint64(s.sum) - uint64(old.sum)
 	s.zxid = x.zxid
-	x.f.set(path, old.kept, s)
+	x.f.set(path, old, s)
 }
 
 func (x *prep) may(list []proto.ACL, perm int32) bool {

@@ -318,13 +318,13 @@ func (x *prep) closing() (proto.OpCode, jute.Record, proto.Code) {
 		x.removed(p, up, &parent, &node)
 	}
 	for _, p := range x.v.Ephemerals(x.session) {
-		if s, ok := x.f.states[p]; !ok || s.exists && s.st.EphemeralOwner == x.session {
+		if s := x.f.states.get(p, x.v.Hash(p)); s == nil || s.exists && s.st.EphemeralOwner == x.session {
 			end(p)
 		}
 	}
 	if o := x.f.owned[x.session]; o != nil {
 		for _, p := range o.paths {
-			if s := x.f.states[p]; s != nil && s.exists && s.st.EphemeralOwner == x.session {
+			if s := x.f.states.get(p, x.v.Hash(p)); s != nil && s.exists && s.st.EphemeralOwner == x.session {
 				end(p)
 			}
 		}

@@ -145,8 +145,8 @@ func (r *rig) nothingInFlight() {
 	r.Helper()
 	f := &r.p.prep.future
 	f.forget(proto.Zxid(r.p.prep.applied.Load()))
-	if len(f.states) != 0 || len(f.owned) != 0 || len(f.queue) != 0 {
-		r.Errorf("in flight are %d states, %d sessions, %d touches", len(f.states), len(f.owned), len(f.queue))
+	if f.states.n != 0 || len(f.owned) != 0 || len(f.queue) != 0 {
+		r.Errorf("in flight are %d states, %d sessions, %d touches", f.states.n, len(f.owned), len(f.queue))
 	}
 	if n := r.p.Outstanding(); n != 0 {
 		r.Errorf("%d requests outstanding", n)

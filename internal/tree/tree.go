@@ -113,6 +113,12 @@ func (v View) Digest() uint64 { return v.t.digest }
 // Find returns the znode at path, or 0. "" and "/" are the root.
 func (v View) Find(path string) Ref { return v.t.find(path) }
 
+// Hash is that of a path, the same for as long as there is the tree.
+func (v View) Hash(path string) uint32 { return v.t.hash(path) }
+
+// FindHashed is Find where the path's Hash is known.
+func (v View) FindHashed(path string, hash uint32) Ref { return v.t.findHashed(path, hash) }
+
 // Stat is what clients see of a znode's numbers.
 func (v View) Stat(r Ref) proto.Stat { return v.t.nodes.node(r).stat() }
 
@@ -231,15 +237,17 @@ func (t *Tree) hash(path string) uint32 {
 
 func fold(h uint64) uint32 { return uint32(h) ^ uint32(h>>32) }
 
-// find looks a path up by its hash and makes sure by comparing names upwards.
-func (t *Tree) find(path string) Ref {
+func (t *Tree) find(path string) Ref { return t.findHashed(path, t.hash(path)) }
+
+// findHashed looks a path up by its hash and makes sure by comparing names
+// upwards.
+func (t *Tree) findHashed(path string, h uint32) Ref {
 	if path == "" || path == "/" {
 		return rootRef
 	}
 	if path[0] != '/' {
 		return 0
 	}
-	h := t.hash(path)
 	for r := *t.index.bucket(h); r != 0; {
 		n := t.nodes.node(r)
 		if n.hash == h && t.isPath(n, path) {
