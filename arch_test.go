@@ -39,7 +39,7 @@ internal/storage: jute proto internal/vfs; github.com/klauspost/compress
 internal/pipeline: jute proto internal/acl internal/procs internal/session internal/tree internal/watch
 internal/replica: proto internal/procs internal/storage internal/tree internal/pipeline
 internal/ensemble: jute proto internal/quorum internal/zab internal/tree internal/storage internal/pipeline internal/replica internal/sock
-internal/conn: internal/acl internal/pipeline internal/sock
+internal/conn: internal/acl internal/pipeline internal/procs internal/sock
 internal/admin: proto internal/quorum internal/config internal/session internal/pipeline internal/ensemble
 internal/server: proto internal/acl internal/admin internal/config internal/conn internal/ensemble internal/pipeline internal/quorum internal/replica internal/storage internal/tree internal/vfs internal/zab
 zk: jute proto
@@ -68,10 +68,14 @@ var mayStart = map[string]string{
 	"cmd/paddock askWord":   "an end of the context ends the wait for an answer",
 	"cmd/paddock runServer": "processors follow the load",
 
-	"internal/conn Server.accept": "the reader of a connection",
-	"internal/conn conn.Flush":    "the rest of a write that the socket did not take at once",
-	"internal/conn conn.Hangup":   "the last bytes of a connection that is let go",
-	"internal/conn Server.Close":  "waits for all connections with a deadline",
+	"internal/conn Server.accept":  "the beginning and the end of a connection",
+	"internal/conn newRounds":      "a worker that reads for all connections",
+	"internal/conn openRounds":     "one more where a round takes long",
+	"internal/conn rounds.relieve": "one in the place of one that waits",
+	"internal/conn rounds.again":   "one while the leader sleeps",
+	"internal/conn conn.Flush":     "the rest of a write that the socket did not take at once",
+	"internal/conn conn.Hangup":    "the last bytes of a connection that is let go",
+	"internal/conn Server.Close":   "waits for all connections with a deadline",
 
 	"internal/ensemble Ballots.serve":   "accepts on an election port",
 	"internal/ensemble Ballots.accept":  "the reader of an election connection",

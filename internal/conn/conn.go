@@ -17,8 +17,9 @@ import (
 	"paddock/internal/sock"
 )
 
-// conn is one client's connection: a reader goroutine, and a writer where the
-// socket does not take everything at once.
+// conn is one client's connection: a goroutine for its beginning and its end, which
+// also reads it where that is not done in rounds, and a writer where the socket does
+// not take everything at once.
 type conn struct {
 	srv    *Server
 	nc     *net.TCPConn
@@ -31,8 +32,9 @@ type conn struct {
 	readN    int
 	readErr  error
 	readFn   func(fd uintptr) bool
-	burst    pipeline.Burst
+	burst    *pipeline.Burst
 	answered bool // the handshake is through
+	turns
 
 	now *sock.Writer // the flusher's, whoever that is at the time; nil where there is none
 
@@ -98,7 +100,7 @@ func (c *conn) handshake() string {
 	ok, why := c.srv.opt.Pipeline.Connect(c.client, frame)
 	c.r += 4 + len(frame)
 	if !ok {
-		c.flush()
+		c.flush(true)
 		c.goodbye()
 		return why
 	}
@@ -111,7 +113,7 @@ func (c *conn) handshake() string {
 	if c.shut.Load() { // it was refused, and that was the deadline of its goodbye
 		c.nc.SetReadDeadline(time.Now().Add(lingerTime))
 	}
-	c.flush()
+	c.flush(true)
 	if c.hanging.Load() {
 		c.linger()
 	}
@@ -135,7 +137,7 @@ func (c *conn) requests() string {
 		if c.w > c.r {
 			c.serveBuffered()
 		}
-		if err := c.fill(); err != nil {
+		if err := c.await(); err != nil {
 			if c.w > c.r && errors.Is(err, io.EOF) && !c.hanging.Load() {
 				return "ended in the middle of a frame"
 			}
@@ -149,20 +151,31 @@ func (c *conn) requests() string {
 
 // serveBuffered serves the whole frames in the buffer and flushes the replies.
 func (c *conn) serveBuffered() {
-	c.client.Begin(&c.burst)
-	defer c.flush()
-	defer c.client.End(&c.burst)
+	if c.burst == nil {
+		c.burst = new(pipeline.Burst)
+	}
+	c.client.Begin(c.burst)
+	c.serveFrames(c.burst)
+	c.client.End(c.burst)
+	c.flush(true)
+}
+
+// serveFrames serves the whole frames in the buffer in a burst that has begun.
+func (c *conn) serveFrames(burst *pipeline.Burst) {
 	warm := 0
 	for served := 1; c.w-c.r >= 4; served++ {
 		if warm == 0 {
-			warm = c.client.Warm(&c.burst, c.in[c.r:c.w])
+			warm = c.client.Warm(burst, c.in[c.r:c.w])
 		}
 		warm--
 		if served%framesPerLook == 0 && c.client.Out().Crowded() {
-			c.client.End(&c.burst)
-			c.flush()
-			c.client.Out().WaitRoom() // if another was at it
-			c.client.Begin(&c.burst)
+			c.client.End(burst)
+			c.flush(true)
+			if c.client.Out().Crowded() { // another is at it
+				c.Waits()
+				c.client.Out().WaitRoom()
+			}
+			c.client.Begin(burst)
 		}
 		n := int(int32(binary.BigEndian.Uint32(c.in[c.r:])))
 		if n < 0 || n > c.srv.opt.MaxFrame {
@@ -174,7 +187,7 @@ func (c *conn) serveBuffered() {
 			break
 		}
 		frame := c.in[c.r+4 : c.r+4+n]
-		c.client.Serve(&c.burst, frame)
+		c.client.Serve(burst, frame)
 		c.r += 4 + n
 		if c.client.Gone() {
 			c.r, c.w = 0, 0
@@ -237,7 +250,7 @@ func (c *conn) release() {
 
 // flush writes what is queued, waiting for the socket where it must: a reader
 // that waits here asks for no more.
-func (c *conn) flush() {
+func (c *conn) flush(reader bool) {
 	for {
 		b := c.client.Out().Take()
 		if b == nil {
@@ -245,6 +258,9 @@ func (c *conn) flush() {
 		}
 		n, err := c.tryWrite(b.Bytes)
 		if err == nil && n < len(b.Bytes) {
+			if reader {
+				c.Waits()
+			}
 			_, err = c.nc.Write(b.Bytes[n:])
 		}
 		if err != nil {
@@ -284,7 +300,7 @@ func (c *conn) Flush() {
 					c.client.Out().Discard()
 				}
 				c.client.Out().Put(b)
-				c.flush()
+				c.flush(false)
 			}()
 			return
 		}
@@ -300,7 +316,7 @@ func (c *conn) Hangup(why string) {
 	if c.hang(why) {
 		go func() {
 			c.nc.SetWriteDeadline(time.Now().Add(stuckTime))
-			c.flush()
+			c.flush(false)
 		}()
 	}
 }
@@ -330,6 +346,7 @@ func (c *conn) linger() {
 	if !c.shut.Swap(true) {
 		c.nc.CloseWrite()
 		c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+		c.recall()
 	}
 }
 

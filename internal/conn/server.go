@@ -20,6 +20,7 @@ import (
 
 	"paddock/internal/acl"
 	"paddock/internal/pipeline"
+	"paddock/internal/procs"
 	"paddock/internal/sock"
 )
 
@@ -46,14 +47,21 @@ type Server struct {
 	conns    map[*conn]struct{}
 	perIP    map[string]int
 	rejected int64
+	accepted int
 	wg       sync.WaitGroup
+
+	rounds []*rounds // each for its share of the connections; nil in place of one that there is no room for
 
 	quiet quietly
 }
 
 // New returns a server on ln. It accepts once Serve is called.
 func New(ln net.Listener, opt Options) *Server {
-	return &Server{opt: opt, ln: ln, stopping: make(chan struct{}), conns: map[*conn]struct{}{}, perIP: map[string]int{}}
+	s := &Server{opt: opt, ln: ln, stopping: make(chan struct{}), conns: map[*conn]struct{}{}, perIP: map[string]int{}}
+	for range max(1, procs.Most()/2) {
+		s.rounds = append(s.rounds, newRounds(s))
+	}
+	return s
 }
 
 // Addr is where clients connect.
@@ -155,7 +163,9 @@ func (s *Server) accept(nc *net.TCPConn) {
 		return
 	default:
 	}
+	s.accepted++
 	c := &conn{srv: s, nc: nc, now: sock.NewWriter(nc)}
+	c.startTurns(s.rounds[s.accepted%len(s.rounds)])
 	c.client = s.opt.Pipeline.NewClient(c, peer.String(), ip)
 	s.conns[c] = struct{}{}
 	s.perIP[ip]++
@@ -227,7 +237,13 @@ func (s *Server) Close(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})
-	go func() { s.wg.Wait(); close(done) }()
+	go func() {
+		s.wg.Wait()
+		for _, p := range s.rounds {
+			p.close()
+		}
+		close(done)
+	}()
 	select {
 	case <-done:
 		return
@@ -237,6 +253,7 @@ func (s *Server) Close(ctx context.Context) {
 	for c := range s.conns {
 		c.nc.SetLinger(0)
 		c.nc.Close()
+		c.recall()
 	}
 	s.mu.Unlock()
 	<-done

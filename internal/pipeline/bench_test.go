@@ -35,6 +35,7 @@ func (l *idleLink) Flush() {
 func (l *idleLink) Hangup(string) {}
 func (l *idleLink) Last(string)   {}
 func (l *idleLink) Alive() bool   { return true }
+func (l *idleLink) Waits()        {}
 
 // memoryLog commits when it is told to.
 type memoryLog struct {

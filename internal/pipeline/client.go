@@ -25,6 +25,10 @@ type Link interface {
 	// Alive tells whether the peer is still there, as far as can be told without
 	// reading. Reader only.
 	Alive() bool
+	// Waits is told by the reader that it is about to wait, and not for a lock: so
+	// that whatever else it reads does not wait with it. No lock is held, and the
+	// burst's view is closed.
+	Waits()
 	// Last is Hangup for a caller that sees to it that the queue is flushed.
 	Last(why string)
 }

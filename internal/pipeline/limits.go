@@ -44,6 +44,7 @@ func (l *limits) admit(c *Client, b *Burst, r *request, size int) bool {
 		c.propose(b)
 		b.close()
 		c.link.Flush()
+		c.link.Waits()
 		l.wait(l.outstandingMax)
 	}
 	if l.throttleMax > 0 {
@@ -53,6 +54,7 @@ func (l *limits) admit(c *Client, b *Burst, r *request, size int) bool {
 		c.propose(b)
 		b.close()
 		c.link.Flush()
+		c.link.Waits()
 		l.wait(l.throttleMax)
 		late := l.throttleLate && c.p.nowNs()-b.arrived > int64(c.timeoutMs)*1e6
 		if late || l.throttleStale && !c.link.Alive() {

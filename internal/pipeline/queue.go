@@ -119,10 +119,16 @@ const subsKept = 32
 func (c *Client) push(r *request) {
 	c.mu.Lock()
 	c.append(r)
-	for c.reads > readsQueued && !c.p.over.Load() {
-		c.room.Wait()
-	}
+	many := c.reads > readsQueued
 	c.mu.Unlock()
+	if many {
+		c.link.Waits()
+		c.mu.Lock()
+		for c.reads > readsQueued && !c.p.over.Load() {
+			c.room.Wait()
+		}
+		c.mu.Unlock()
+	}
 }
 
 // enqueue puts a request at the end of the client's queue.

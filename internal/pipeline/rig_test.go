@@ -129,6 +129,7 @@ func (w *peer) Flush() {
 func (w *peer) Hangup(string) { w.hung = true }
 func (w *peer) Last(string)   { w.hung = true }
 func (w *peer) Alive() bool   { return true }
+func (w *peer) Waits()        {}
 
 // send serves one request and returns its xid. It is proposed when the burst
 // ends.

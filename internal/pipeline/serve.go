@@ -15,10 +15,22 @@ import (
 // Burst is what the requests of one read from a socket share: a view of the
 // tree, so that a run of reads takes the lock once, and the time. The reader
 // calls End before it waits for more.
+//
+// A reader of several clients may serve one after the other in one burst, so that
+// their writes are prepared together: it calls Begin and Pause for each, and End,
+// of any of them, for all. Until the writes of a client are proposed nobody else
+// may be its reader.
 type Burst struct {
+	// Proposed, if there is one, is called when the writes gathered so far have
+	// been proposed.
+	Proposed func()
+
 	arrived int64 // ns on the pipeline's clock
 	burst
 }
+
+// Gathered tells whether there are writes that are not proposed yet.
+func (b *Burst) Gathered() bool { return len(b.writes) > 0 }
 
 // Begin starts a burst: its requests have arrived now.
 func (c *Client) Begin(b *Burst) { b.arrived = c.p.nowNs() }
@@ -58,7 +70,10 @@ func (b *burst) close() {
 	}
 }
 
-// End ends a client's burst.
+// Pause lets the applier in, and leaves the writes that were gathered.
+func (c *Client) Pause(b *Burst) { b.close() }
+
+// End ends a burst.
 func (c *Client) End(b *Burst) {
 	c.propose(b)
 	b.close()
@@ -168,10 +183,15 @@ func (c *Client) propose(b *Burst) {
 	if len(b.writes) > 0 {
 		b.close()
 		if !c.p.propose(b.writes...) {
-			c.gone = true // a reply to anything behind them would be out of order
+			for _, r := range b.writes {
+				r.client.gone = true // a reply to anything behind them would be out of order
+			}
 		}
 		clear(b.writes)
 		b.writes = b.writes[:0]
+		if b.Proposed != nil {
+			b.Proposed()
+		}
 	}
 }
 

@@ -9,10 +9,6 @@ import (
 	"unsafe"
 )
 
-// rawMost bounds a call that the scheduler is not told of: nothing else runs on
-// its processor meanwhile, and a garbage collection waits for it.
-const rawMost = 64 << 10
-
 func read(fd uintptr, b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
@@ -29,7 +25,7 @@ func write(fd uintptr, b []byte) (int, error) {
 
 // raw makes a call on a socket that does not block, so that neither does this.
 func raw(call, fd uintptr, b []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(min(len(b), rawMost)))
+	n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(min(len(b), Most)))
 	if errno != 0 {
 		return 0, errno
 	}

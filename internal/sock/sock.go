@@ -7,6 +7,11 @@ package sock
 
 import "net"
 
+// Most is how many bytes one call reads or writes, where the scheduler is not told
+// of it: nothing else runs on its processor meanwhile, and a garbage collection
+// waits for it.
+const Most = 64 << 10
+
 // Reader reads from a connection.
 type Reader struct {
 	conn net.Conn
