@@ -90,8 +90,8 @@ func (s *stage) until(what string, ok func() bool) {
 	}
 }
 
-// enter returns both ends of a connection that is read in rounds.
-func (s *stage) enter() (net.Conn, *conn) {
+// dial returns a client's end of a connection with a session.
+func (s *stage) dial() net.Conn {
 	s.Helper()
 	nc, err := net.Dial("tcp", s.srv.Addr().String())
 	if err != nil {
@@ -101,6 +101,13 @@ func (s *stage) enter() (net.Conn, *conn) {
 	nc.Write(framed(&proto.ConnectRequest{TimeOut: 60000, Passwd: make([]byte, 16)}))
 	nc.SetReadDeadline(time.Now().Add(20 * time.Second))
 	s.answer(nc)
+	return nc
+}
+
+// enter returns both ends of a connection that is read in rounds.
+func (s *stage) enter() (net.Conn, *conn) {
+	s.Helper()
+	nc := s.dial()
 	var c *conn
 	s.until("a connection that nobody reads", func() bool {
 		s.srv.mu.Lock()
@@ -124,10 +131,14 @@ func framed(records ...jute.Record) []byte {
 	return b
 }
 
+func setData(xid int32) []byte {
+	return framed(&proto.RequestHeader{Xid: xid, Type: proto.OpSetData}, &proto.SetData{Path: "/", Data: []byte{1}, Version: -1})
+}
+
 // set sends a setData and waits until the other end has it.
 func (s *stage) set(nc net.Conn, c *conn, xid int32) {
 	s.Helper()
-	b := framed(&proto.RequestHeader{Xid: xid, Type: proto.OpSetData}, &proto.SetData{Path: "/", Data: []byte{1}, Version: -1})
+	b := setData(xid)
 	if _, err := nc.Write(b); err != nil {
 		s.Fatal(err)
 	}
@@ -299,4 +310,27 @@ func TestRecall(t *testing.T) {
 	if s.p.add(a) {
 		t.Error("it was recalled, and is read in rounds again")
 	}
+}
+
+// TestWithoutRounds: where there are none, a connection's own goroutine reads it.
+func TestWithoutRounds(t *testing.T) {
+	s := newStage(t)
+	s.srv.rounds = []*rounds{nil}
+	nc := s.dial()
+	for xid := int32(1); xid < 9; xid += 2 {
+		if _, err := nc.Write(append(setData(xid), setData(xid+1)...)); err != nil {
+			t.Fatal(err)
+		}
+		if x, y := s.answer(nc), s.answer(nc); x != xid || y != xid+1 {
+			t.Errorf("answered: %d, %d, want %d and the next", x, y, xid)
+		}
+	}
+	nc.Write(framed(&proto.RequestHeader{Xid: 9, Type: proto.OpCloseSession}))
+	if x := s.answer(nc); x != 9 {
+		t.Errorf("answered: %d", x)
+	}
+	if n, err := nc.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("after the end of the session: %d, %v", n, err)
+	}
+	s.until("no connection", func() bool { return s.srv.Open() == 0 })
 }
