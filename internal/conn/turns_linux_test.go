@@ -252,8 +252,9 @@ func TestWhoeverWaitsIsRelieved(t *testing.T) {
 	s.p.leave(stuck)
 }
 
-// TestARoundThatTakesLong is served by another, and so is the next.
-func TestARoundThatTakesLong(t *testing.T) {
+// TestWhoeverIsSlowIsRelieved: what is left of a round is served by another, and so
+// is the next round.
+func TestWhoeverIsSlowIsRelieved(t *testing.T) {
 	s := newStage(t)
 	ncA, a := s.enter()
 	ncB, b := s.enter()
@@ -265,11 +266,10 @@ func TestARoundThatTakesLong(t *testing.T) {
 	if s.p.take() != b {
 		t.Fatal("not the first of the round")
 	}
-	s.p.late.Reset(lateAfter)
+	b.Slow()
 	if x := s.answer(ncA); x != 1 {
 		t.Errorf("answered: %d", x)
 	}
-	b.by = nil
 	s.p.leave(b)
 	s.set(ncB, b, 2)
 	if x := s.answer(ncB); x != 2 {
