@@ -237,19 +237,19 @@ func TestWhoeverWaitsIsRelieved(t *testing.T) {
 	if !a.claim(false) || !b.claim(false) || !stuck.claim(false) {
 		t.Fatal("somebody reads them")
 	}
+	defer s.p.leave(stuck)
 	s.p.ready = append(s.p.ready, b)
 	w.serve(a)
 	stuck.by = w
 	stuck.Waits()
+	stuck.by = nil
 	if x, y := s.answer(ncA), s.answer(ncB); x != 1 || y != 2 {
 		t.Errorf("answered: %d, %d", x, y)
 	}
-	s.set(ncB, b, 3) // in a round of whoever leads now
+	ncB.Write(setData(3)) // in a round of whoever leads now
 	if x := s.answer(ncB); x != 3 {
 		t.Errorf("answered: %d", x)
 	}
-	stuck.by = nil
-	s.p.leave(stuck)
 }
 
 // TestWhoeverIsSlowIsRelieved: what is left of a round is served by another, and so
@@ -271,7 +271,7 @@ func TestWhoeverIsSlowIsRelieved(t *testing.T) {
 		t.Errorf("answered: %d", x)
 	}
 	s.p.leave(b)
-	s.set(ncB, b, 2)
+	ncB.Write(setData(2))
 	if x := s.answer(ncB); x != 2 {
 		t.Errorf("answered: %d", x)
 	}
