@@ -19,11 +19,10 @@ import (
 // prepared and proposed together.
 //
 // Nobody is to wait for another's slow request. Where a round takes longer than
-// lateAfter, or whoever serves it comes to a request that may take long or is about
-// to wait for something, one more goroutine takes what is left of it and then goes on
-// to the next round. So there are as many workers as there are connections that would
-// hold up the others, and one that waits for the next round, the leader; who is
-// neither ends.
+// lateAfter, or whoever serves it is about to wait for something, one more goroutine
+// takes what is left of it and then goes on to the next round. So there are as many
+// workers as there are connections that would hold up the others, and one that
+// waits for the next round, the leader; who is neither ends.
 //
 // The sockets are in an epoll instance, edge-triggered, on which the leader waits by
 // way of the runtime's poller as on any other file.
@@ -39,6 +38,8 @@ type rounds struct {
 	next    int
 	leading bool // somebody waits for the next round
 
+	late *time.Timer // runs while a round is served
+
 	// The leader's.
 	events  [roundMost]syscall.EpollEvent
 	n       int
@@ -52,8 +53,6 @@ const (
 	roundMost = 256
 	// lateAfter is how long a round may take one goroutine alone.
 	lateAfter = 250 * time.Microsecond
-	// servedPerLook is how many connections are served between two looks at the time.
-	servedPerLook = 8
 )
 
 // newRounds returns nil where the system has no room for one: then every
@@ -85,12 +84,15 @@ func openRounds(s *Server) (*rounds, error) {
 		return nil, err
 	}
 	p.collect = p.look
+	p.late = time.AfterFunc(time.Hour, p.overdue)
+	p.late.Stop()
 	return p, nil
 }
 
 // close ends the workers. The connections have left.
 func (p *rounds) close() {
 	if p != nil {
+		p.late.Stop()
 		p.file.Close()
 	}
 }
@@ -100,13 +102,8 @@ func (p *rounds) work() {
 	w := &worker{p: p}
 	w.burst.Proposed = w.release
 	for needed := true; needed; needed = p.lead() {
-		begun, served := time.Now(), 0
 		for c := p.take(); c != nil; c = p.take() {
 			w.serve(c)
-			if served++; served%servedPerLook == 0 && time.Since(begun) > lateAfter {
-				p.relieve()
-				begun = time.Now()
-			}
 		}
 		w.settle()
 		w.last = nil
@@ -141,6 +138,7 @@ func (p *rounds) lead() (needed bool) {
 	p.leading = true
 	p.ready, p.next = p.ready[:0], 0
 	p.mu.Unlock()
+	p.late.Stop()
 	p.looks = 0
 	if err := p.wait.Read(p.collect); err != nil {
 		return false // closed
@@ -163,6 +161,7 @@ func (p *rounds) lead() (needed bool) {
 	}
 	p.leading = false
 	p.mu.Unlock()
+	p.late.Reset(lateAfter)
 	return true
 }
 
@@ -183,7 +182,18 @@ func (p *rounds) look(fd uintptr) bool {
 	}
 }
 
-// relieve sees to it that no worker is needed for a while that is not free now.
+// overdue is one more worker, and the next one in a while unless one leads by then.
+func (p *rounds) overdue() {
+	p.mu.Lock()
+	leading := p.leading
+	p.mu.Unlock()
+	if !leading {
+		p.late.Reset(lateAfter)
+	}
+	p.work()
+}
+
+// relieve sees to it that the caller is not needed for a while.
 func (p *rounds) relieve() {
 	p.mu.Lock()
 	needed := p.next < len(p.ready) || !p.leading

@@ -82,13 +82,6 @@ func (c *conn) Waits() {
 	}
 }
 
-// Slow is called where a request is about to take long: others are not to wait for it.
-func (c *conn) Slow() {
-	if c.rounds != nil {
-		c.rounds.relieve()
-	}
-}
-
 // worker is a goroutine that serves connections in turn.
 type worker struct {
 	p      *rounds

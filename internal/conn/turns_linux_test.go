@@ -252,9 +252,8 @@ func TestWhoeverWaitsIsRelieved(t *testing.T) {
 	}
 }
 
-// TestWhoeverIsSlowIsRelieved: what is left of a round is served by another, and so
-// is the next round.
-func TestWhoeverIsSlowIsRelieved(t *testing.T) {
+// TestARoundThatTakesLong is served by another, and so is the next.
+func TestARoundThatTakesLong(t *testing.T) {
 	s := newStage(t)
 	ncA, a := s.enter()
 	ncB, b := s.enter()
@@ -266,10 +265,11 @@ func TestWhoeverIsSlowIsRelieved(t *testing.T) {
 	if s.p.take() != b {
 		t.Fatal("not the first of the round")
 	}
-	b.Slow()
+	s.p.late.Reset(lateAfter)
 	if x := s.answer(ncA); x != 1 {
 		t.Errorf("answered: %d", x)
 	}
+	b.by = nil
 	s.p.leave(b)
 	ncB.Write(setData(2))
 	if x := s.answer(ncB); x != 2 {

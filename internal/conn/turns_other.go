@@ -21,6 +21,3 @@ func (c *conn) await() error { return c.fill() }
 
 // Waits has nobody to tell.
 func (*conn) Waits() {}
-
-// Slow has nobody to tell.
-func (*conn) Slow() {}
