@@ -70,8 +70,8 @@ var mayStart = map[string]string{
 
 	"internal/conn Server.accept":  "the beginning and the end of a connection",
 	"internal/conn newRounds":      "a worker that reads for all connections",
-	"internal/conn openRounds":     "one more where a round takes long",
-	"internal/conn rounds.relieve": "one in the place of one that waits",
+	"internal/conn openRounds":     "one more where a round has taken very long",
+	"internal/conn rounds.relieve": "one more where a round takes long, or its reader waits",
 	"internal/conn rounds.again":   "one while the leader sleeps",
 	"internal/conn conn.Flush":     "the rest of a write that the socket did not take at once",
 	"internal/conn conn.Hangup":    "the last bytes of a connection that is let go",

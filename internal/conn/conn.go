@@ -168,14 +168,17 @@ func (c *conn) serveFrames(burst *pipeline.Burst) {
 			warm = c.client.Warm(burst, c.in[c.r:c.w])
 		}
 		warm--
-		if served%framesPerLook == 0 && c.client.Out().Crowded() {
-			c.client.End(burst)
-			c.flush(true)
-			if c.client.Out().Crowded() { // another is at it
-				c.Waits()
-				c.client.Out().WaitRoom()
+		if served%framesPerLook == 0 {
+			c.look()
+			if c.client.Out().Crowded() {
+				c.client.End(burst)
+				c.flush(true)
+				if c.client.Out().Crowded() { // another is at it
+					c.Waits()
+					c.client.Out().WaitRoom()
+				}
+				c.client.Begin(burst)
 			}
-			c.client.Begin(burst)
 		}
 		n := int(int32(binary.BigEndian.Uint32(c.in[c.r:])))
 		if n < 0 || n > c.srv.opt.MaxFrame {
@@ -200,7 +203,7 @@ func (c *conn) serveFrames(burst *pipeline.Burst) {
 }
 
 // framesPerLook is how many requests of a burst are served between two looks at
-// what waits to be written.
+// the time and at what waits to be written.
 const framesPerLook = 8
 
 func badLength(n, limit int) string {
@@ -255,6 +258,9 @@ func (c *conn) flush(reader bool) {
 		b := c.client.Out().Take()
 		if b == nil {
 			break
+		}
+		if reader && len(b.Bytes) > sock.Most {
+			c.Slow()
 		}
 		n, err := c.tryWrite(b.Bytes)
 		if err == nil && n < len(b.Bytes) {

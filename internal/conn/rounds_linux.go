@@ -19,10 +19,13 @@ import (
 // prepared and proposed together.
 //
 // Nobody is to wait for another's slow request. Where a round takes longer than
-// lateAfter, or whoever serves it is about to wait for something, one more goroutine
-// takes what is left of it and then goes on to the next round. So there are as many
-// workers as there are connections that would hold up the others, and one that
-// waits for the next round, the leader; who is neither ends.
+// lateAfter, or whoever serves it comes to a request that may take long or is about
+// to wait for something, one more goroutine takes what is left of it and then goes on
+// to the next round. So there are as many workers as there are connections that would
+// hold up the others, and one that waits for the next round, the leader; who is
+// neither ends. Workers look at the time themselves, between requests: a timer for
+// each round would wake a thread for each. What they do not see, since it is one
+// request that nobody knew to be slow, a timer that looks now and then does.
 //
 // The sockets are in an epoll instance, edge-triggered, on which the leader waits by
 // way of the runtime's poller as on any other file.
@@ -38,7 +41,9 @@ type rounds struct {
 	next    int
 	leading bool // somebody waits for the next round
 
-	late *time.Timer // runs while a round is served
+	begun   time.Time   // of the round
+	guard   *time.Timer // looks after rounds that nobody leads on from
+	guarded bool        // guard is running
 
 	// The leader's.
 	events  [roundMost]syscall.EpollEvent
@@ -53,6 +58,10 @@ const (
 	roundMost = 256
 	// lateAfter is how long a round may take one goroutine alone.
 	lateAfter = 250 * time.Microsecond
+	// servedPerLook is how many connections are served between two looks at the time.
+	servedPerLook = 8
+	// guardEvery is how long it may take where nobody looks.
+	guardEvery = 20 * time.Millisecond
 )
 
 // newRounds returns nil where the system has no room for one: then every
@@ -84,15 +93,15 @@ func openRounds(s *Server) (*rounds, error) {
 		return nil, err
 	}
 	p.collect = p.look
-	p.late = time.AfterFunc(time.Hour, p.overdue)
-	p.late.Stop()
+	p.guard = time.AfterFunc(time.Hour, p.overdue)
+	p.guard.Stop()
 	return p, nil
 }
 
 // close ends the workers. The connections have left.
 func (p *rounds) close() {
 	if p != nil {
-		p.late.Stop()
+		p.guard.Stop()
 		p.file.Close()
 	}
 }
@@ -102,8 +111,12 @@ func (p *rounds) work() {
 	w := &worker{p: p}
 	w.burst.Proposed = w.release
 	for needed := true; needed; needed = p.lead() {
-		for c := p.take(); c != nil; c = p.take() {
+		w.begun = time.Now()
+		for c, n := p.take(), 1; c != nil; c, n = p.take(), n+1 {
 			w.serve(c)
+			if n%servedPerLook == 0 {
+				w.look()
+			}
 		}
 		w.settle()
 		w.last = nil
@@ -138,12 +151,12 @@ func (p *rounds) lead() (needed bool) {
 	p.leading = true
 	p.ready, p.next = p.ready[:0], 0
 	p.mu.Unlock()
-	p.late.Stop()
 	p.looks = 0
 	if err := p.wait.Read(p.collect); err != nil {
 		return false // closed
 	}
-	if now := time.Now(); p.looks > 1 {
+	now := time.Now()
+	if p.looks > 1 {
 		p.rested = now
 	} else if now.Sub(p.rested) > lateAfter {
 		// Round upon round: others want this processor too.
@@ -151,6 +164,10 @@ func (p *rounds) lead() (needed bool) {
 		p.rested = now
 	}
 	p.mu.Lock()
+	if p.begun = now; !p.guarded {
+		p.guarded = true
+		p.guard.Reset(guardEvery)
+	}
 	for _, e := range p.events[:p.n] {
 		// The descriptor may be another connection's by now, which then finds nothing.
 		if int(e.Fd) < len(p.conns) {
@@ -161,7 +178,6 @@ func (p *rounds) lead() (needed bool) {
 	}
 	p.leading = false
 	p.mu.Unlock()
-	p.late.Reset(lateAfter)
 	return true
 }
 
@@ -182,18 +198,23 @@ func (p *rounds) look(fd uintptr) bool {
 	}
 }
 
-// overdue is one more worker, and the next one in a while unless one leads by then.
+// overdue is one more worker, if the round has taken long and nobody leads on. It
+// comes back for as long as there are rounds.
 func (p *rounds) overdue() {
 	p.mu.Lock()
-	leading := p.leading
-	p.mu.Unlock()
-	if !leading {
-		p.late.Reset(lateAfter)
+	p.guarded = !p.leading
+	left := guardEvery - time.Since(p.begun)
+	if p.guarded {
+		p.guard.Reset(max(left, guardEvery/4))
 	}
-	p.work()
+	needed := p.guarded && left <= 0
+	p.mu.Unlock()
+	if needed {
+		p.work()
+	}
 }
 
-// relieve sees to it that the caller is not needed for a while.
+// relieve sees to it that no worker is needed for a while that is not free now.
 func (p *rounds) relieve() {
 	p.mu.Lock()
 	needed := p.next < len(p.ready) || !p.leading

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"paddock/internal/pipeline"
 	"paddock/internal/sock"
@@ -82,9 +83,24 @@ func (c *conn) Waits() {
 	}
 }
 
+// Slow is called where a request is about to take long: others are not to wait for it.
+func (c *conn) Slow() {
+	if c.rounds != nil {
+		c.rounds.relieve()
+	}
+}
+
+// look is called by the reader now and then.
+func (c *conn) look() {
+	if c.by != nil {
+		c.by.look()
+	}
+}
+
 // worker is a goroutine that serves connections in turn.
 type worker struct {
 	p      *rounds
+	begun  time.Time // the round, or when it last looked
 	burst  pipeline.Burst
 	last   *pipeline.Client // that was served in it
 	held   []*conn          // claimed until what they wrote is proposed
@@ -108,6 +124,14 @@ func (w *worker) serve(c *conn) {
 		w.held = append(w.held, c)
 	default:
 		w.p.leave(c)
+	}
+}
+
+// look has another go on with the round if this one takes long.
+func (w *worker) look() {
+	if now := time.Now(); now.Sub(w.begun) > lateAfter {
+		w.begun = now
+		w.p.relieve()
 	}
 }
 

@@ -252,27 +252,70 @@ func TestWhoeverWaitsIsRelieved(t *testing.T) {
 	}
 }
 
-// TestARoundThatTakesLong is served by another, and so is the next.
-func TestARoundThatTakesLong(t *testing.T) {
+// TestWhoeverIsSlowIsRelieved: what is left of a round is served by another, and so
+// is the next round; whether the reader knows beforehand, sees that time has passed,
+// or sees nothing.
+func TestWhoeverIsSlowIsRelieved(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		slow func(s *stage, c *conn)
+	}{
+		{"known", func(s *stage, c *conn) { c.Slow() }},
+		{"seen", func(s *stage, c *conn) {
+			c.by = s.worker()
+			c.look()
+			c.by = nil
+		}},
+		{"guarded", func(s *stage, c *conn) {
+			s.p.guarded = true
+			s.p.guard.Reset(0)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newStage(t)
+			ncA, a := s.enter()
+			ncB, b := s.enter()
+			s.set(ncA, a, 1)
+			if !a.claim(false) || !b.claim(false) {
+				t.Fatal("somebody reads them")
+			}
+			s.p.ready = append(s.p.ready, b, a)
+			if s.p.take() != b {
+				t.Fatal("not the first of the round")
+			}
+			tc.slow(s, b)
+			if x := s.answer(ncA); x != 1 {
+				t.Errorf("answered: %d", x)
+			}
+			s.p.leave(b)
+			ncB.Write(setData(2))
+			if x := s.answer(ncB); x != 2 {
+				t.Errorf("answered: %d", x)
+			}
+		})
+	}
+}
+
+// TestTheGuardRests while there are no rounds, and not before.
+func TestTheGuardRests(t *testing.T) {
 	s := newStage(t)
-	ncA, a := s.enter()
-	ncB, b := s.enter()
-	s.set(ncA, a, 1)
-	if !a.claim(false) || !b.claim(false) {
-		t.Fatal("somebody reads them")
+	guarded := func() bool {
+		s.p.mu.Lock()
+		defer s.p.mu.Unlock()
+		return s.p.guarded
 	}
-	s.p.ready = append(s.p.ready, b, a)
-	if s.p.take() != b {
-		t.Fatal("not the first of the round")
+	nc, a := s.enter()
+	s.set(nc, a, 1)
+	if !s.p.lead() || !guarded() {
+		t.Fatal("a round without a guard")
 	}
-	s.p.late.Reset(lateAfter)
-	if x := s.answer(ncA); x != 1 {
-		t.Errorf("answered: %d", x)
+	s.p.overdue()
+	if !guarded() {
+		t.Error("the guard left while the round was served")
 	}
-	b.by = nil
-	s.p.leave(b)
-	ncB.Write(setData(2))
-	if x := s.answer(ncB); x != 2 {
+	s.p.relieve() // whoever leads does it for good
+	s.until("the guard rests", func() bool { return !guarded() })
+	if x := s.answer(nc); x != 1 {
 		t.Errorf("answered: %d", x)
 	}
 }

@@ -21,3 +21,9 @@ func (c *conn) await() error { return c.fill() }
 
 // Waits has nobody to tell.
 func (*conn) Waits() {}
+
+// Slow has nobody to tell.
+func (*conn) Slow() {}
+
+// look has nobody to relieve.
+func (*conn) look() {}

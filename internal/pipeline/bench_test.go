@@ -36,6 +36,7 @@ func (l *idleLink) Hangup(string) {}
 func (l *idleLink) Last(string)   {}
 func (l *idleLink) Alive() bool   { return true }
 func (l *idleLink) Waits()        {}
+func (l *idleLink) Slow()         {}
 
 // memoryLog commits when it is told to.
 type memoryLog struct {

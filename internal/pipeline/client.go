@@ -29,6 +29,9 @@ type Link interface {
 	// that whatever else it reads does not wait with it. No lock is held, and the
 	// burst's view is closed.
 	Waits()
+	// Slow is told by whoever serves a request of the client that this may take
+	// longer than others are to wait for.
+	Slow()
 	// Last is Hangup for a caller that sees to it that the queue is flushed.
 	Last(why string)
 }

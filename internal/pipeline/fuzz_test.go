@@ -109,6 +109,7 @@ func (k *link) Hangup(string) { k.Flush() }
 func (k *link) Last(string)   {}
 func (k *link) Alive() bool   { return true }
 func (k *link) Waits()        {}
+func (k *link) Slow()         {}
 
 // FuzzServe has one session send arbitrary frames, as fast as they can be
 // served. Whatever they are: every reply is a whole frame, every transaction

@@ -14,6 +14,7 @@ import (
 // that serves it.
 type opRow struct {
 	kind kind
+	slow bool // it may take long however short the request is
 	// read answers from a view: it appends the response record to out, or
 	// returns the code to answer with.
 	read func(c *Client, v tree.View, r *request, d *jute.Coder, out []byte) ([]byte, proto.Code)
@@ -44,9 +45,9 @@ var ops = map[proto.OpCode]opRow{
 	proto.OpGetACL:               {kind: kindRead, read: readACL},
 	proto.OpGetChildren:          {kind: kindRead, read: readChildren},
 	proto.OpGetChildren2:         {kind: kindRead, read: readChildren2},
-	proto.OpGetEphemerals:        {kind: kindRead, read: readEphemerals},
-	proto.OpGetAllChildrenNumber: {kind: kindRead, read: readAllChildrenNumber},
-	proto.OpMultiRead:            {kind: kindRead, read: readMulti},
+	proto.OpGetEphemerals:        {kind: kindRead, read: readEphemerals, slow: true},
+	proto.OpGetAllChildrenNumber: {kind: kindRead, read: readAllChildrenNumber, slow: true},
+	proto.OpMultiRead:            {kind: kindRead, read: readMulti, slow: true},
 	proto.OpWhoAmI:               {kind: kindRead, read: readWhoAmI},
 	proto.OpSync:                 {kind: kindSync, read: readSync},
 

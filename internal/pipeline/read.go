@@ -94,6 +94,9 @@ func (c *Client) children(v tree.View, r *request, d *jute.Coder, out []byte) ([
 	if q.Watch {
 		c.arm(q.Path, watch.Child)
 	}
+	if v.NumChildren(n) > slowChildren {
+		c.link.Slow()
+	}
 	return v.AppendChildren(out, n), n, proto.OK
 }
 

@@ -130,6 +130,7 @@ func (w *peer) Hangup(string) { w.hung = true }
 func (w *peer) Last(string)   { w.hung = true }
 func (w *peer) Alive() bool   { return true }
 func (w *peer) Waits()        {}
+func (w *peer) Slow()         {}
 
 // send serves one request and returns its xid. It is proposed when the burst
 // ends.

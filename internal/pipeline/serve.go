@@ -121,6 +121,9 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 	if !c.touched.Load() {
 		c.touched.Store(true)
 	}
+	if row.slow || len(frame) > slowFrame {
+		c.link.Slow()
+	}
 	l := &c.p.limits
 	if !l.admit(c, b, r, len(frame)) {
 		return
@@ -141,6 +144,12 @@ func (c *Client) Serve(b *Burst, frame []byte) {
 		c.behind(b, r, frame)
 	}
 }
+
+// Others are not to wait for requests of so many bytes, nor for so many children.
+const (
+	slowFrame    = 8 << 10
+	slowChildren = 1000
+)
 
 // submit decodes a write. It is prepared with those that follow it in the
 // burst.

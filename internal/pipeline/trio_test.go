@@ -454,6 +454,7 @@ func (w *caller) Hangup(string) {
 func (w *caller) Last(string) { w.Hangup("") }
 func (w *caller) Alive() bool { return true }
 func (w *caller) Waits()      {}
+func (w *caller) Slow()       {}
 
 func (w *caller) isHung() bool {
 	w.mu.Lock()
