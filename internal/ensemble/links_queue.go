@@ -163,13 +163,14 @@ func (o *outbox) flush() {
 // writeTo writes what is queued, all that there is at a time, until close or an
 // error.
 func (o *outbox) writeTo(c net.Conn) error {
+	now := sock.NewWriter(c)
 	var vec net.Buffers
 	for {
 		batch, ok := o.take()
 		if !ok {
 			return nil
 		}
-		if err := writeSegments(c, batch, &vec); err != nil {
+		if err := writeSegments(c, now, batch, &vec); err != nil {
 			return err
 		}
 		o.done(batch)
@@ -219,8 +220,9 @@ func (o *outbox) release(batch []segment) {
 	}
 }
 
-// writeSegments writes neighbouring bytes with one call.
-func writeSegments(c net.Conn, batch []segment, vec *net.Buffers) error {
+// writeSegments writes what the socket takes at once, if now is not nil, and waits
+// for it with the rest: neighbouring bytes with one call.
+func writeSegments(c net.Conn, now *sock.Writer, batch []segment, vec *net.Buffers) error {
 	flush := func() error {
 		if len(*vec) == 0 {
 			return nil
@@ -234,7 +236,17 @@ func writeSegments(c net.Conn, batch []segment, vec *net.Buffers) error {
 	for i := range batch {
 		s := &batch[i]
 		if s.body == nil {
-			*vec = append(*vec, s.bytes)
+			rest := s.bytes
+			if now != nil && len(*vec) == 0 {
+				n, err := now.Try(rest)
+				if err != nil {
+					return err
+				}
+				rest = rest[n:]
+			}
+			if len(rest) > 0 {
+				*vec = append(*vec, rest)
+			}
 			continue
 		}
 		if err := flush(); err != nil {

@@ -7,24 +7,20 @@ import (
 	"syscall"
 )
 
-// Datasync is fdatasync. It is repeated when a signal interrupts it.
-func (f osFile) Datasync() error {
+// Datasync is fdatasync.
+func (f osFile) Datasync() error { return f.control("fdatasync", flushers.datasync) }
+
+// control calls do with the descriptor, which stays open meanwhile.
+func (f osFile) control(op string, do func(fd uintptr) error) error {
 	rc, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
-	var e error
-	if err := rc.Control(func(fd uintptr) {
-		for {
-			if e = syscall.Fdatasync(int(fd)); e != syscall.EINTR {
-				return
-			}
-		}
-	}); err != nil {
-		return err
+	if rc.Control(func(fd uintptr) { err = do(fd) }) != nil {
+		err = os.ErrClosed
 	}
-	if e != nil {
-		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: e}
+	if err != nil {
+		return &os.PathError{Op: op, Path: f.Name(), Err: err}
 	}
 	return nil
 }
