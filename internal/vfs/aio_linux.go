@@ -34,24 +34,23 @@ type flusher struct {
 	count   *[8]byte
 }
 
-// aioRequest and aioResult are iocb and io_event of linux/aio_abi.h. key and rw
-// change places with the byte order; both are 0.
+// aioRequest and aioResult are iocb and io_event of linux/aio_abi.h. What a flush
+// does not need is 0.
 type aioRequest struct {
-	data        uint64
-	key, rw     uint32
-	opcode      uint16
-	priority    int16
-	fd          uint32
-	buf, nbytes uint64
-	offset      int64
-	reserved    uint64
-	flags       uint32
-	eventFD     uint32
+	_       uint64    // data
+	_       [2]uint32 // key and rw_flags, in an order that depends on the machine
+	opcode  uint16
+	_       int16 // priority
+	fd      uint32
+	_       [4]uint64 // buf, nbytes, offset, reserved
+	flags   uint32
+	eventFD uint32
 }
 
 type aioResult struct {
-	data, request uint64
-	res, res2     int64
+	_   [2]uint64 // data, and the request
+	res int64     // 0, or an errno below
+	_   int64
 }
 
 const (
