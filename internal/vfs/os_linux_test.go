@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // own returns a pool of the test's own, and an open file.
@@ -189,6 +190,15 @@ func TestWriteAt(t *testing.T) {
 		if _, err := reader.WriteAt([]byte("x"), 0); !errors.Is(err, syscall.EBADF) {
 			t.Error(err)
 		}
+	}
+}
+
+func TestRequestIsAsTheKernelHasIt(t *testing.T) {
+	if n := unsafe.Sizeof(aioRequest{}); n != 64 {
+		t.Errorf("an iocb of %d bytes", n)
+	}
+	if n := unsafe.Sizeof(aioResult{}); n != 32 {
+		t.Errorf("an io_event of %d bytes", n)
 	}
 }
 
