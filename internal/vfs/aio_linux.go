@@ -3,6 +3,7 @@
 package vfs
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"sync"
@@ -25,7 +26,8 @@ type flusher struct {
 	wait    syscall.RawConn
 	poll    func(fd uintptr) bool
 
-	spent bool // not to be used again
+	ticket uint64 // of the last request
+	spent  bool   // not to be used again
 
 	// What the kernel reads and writes lies outside of any stack, which may move.
 	request *aioRequest
@@ -37,7 +39,7 @@ type flusher struct {
 // aioRequest and aioResult are iocb and io_event of linux/aio_abi.h. What a flush
 // does not need is 0.
 type aioRequest struct {
-	_       uint64    // data
+	ticket  uint64
 	_       [2]uint32 // key and rw_flags, in an order that depends on the machine
 	opcode  uint16
 	_       int16 // priority
@@ -48,9 +50,10 @@ type aioRequest struct {
 }
 
 type aioResult struct {
-	_   [2]uint64 // data, and the request
-	res int64     // 0, or an errno below
-	_   int64
+	ticket uint64 // of the request
+	_      uint64
+	res    int64 // 0, or an errno below
+	_      int64
 }
 
 const (
@@ -160,7 +163,8 @@ func (f *flusher) close() error {
 // done. An error of a flush that was taken is that of the flush: the kernel tells of
 // it once, so nobody is to try again.
 func (f *flusher) datasync(fd uintptr) (taken bool, err error) {
-	*f.request = aioRequest{opcode: aioFdatasync, fd: uint32(fd), flags: aioFlagEventFD, eventFD: f.eventFD}
+	f.ticket++
+	*f.request = aioRequest{ticket: f.ticket, opcode: aioFdatasync, fd: uint32(fd), flags: aioFlagEventFD, eventFD: f.eventFD}
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_IO_SUBMIT, f.context, 1, uintptr(unsafe.Pointer(f.list)))
 		if errno == syscall.EINTR {
@@ -178,10 +182,11 @@ func (f *flusher) datasync(fd uintptr) (taken bool, err error) {
 		n, errno := f.collect()
 		switch {
 		case errno == syscall.EINTR:
-		case errno != 0:
-			return true, errno
-		case n != 1:
-			return true, syscall.EIO
+		case errno != 0 || n != 1 || f.result.ticket != f.ticket:
+			// What has become of this flush nobody knows, and its result may come yet: it
+			// must not be taken for another's.
+			f.spent = true
+			return true, cmp.Or(errno, syscall.EIO)
 		case f.result.res < 0:
 			return true, syscall.Errno(-f.result.res)
 		default:

@@ -37,13 +37,18 @@ func own(t *testing.T) (*flusherPool, *os.File) {
 	return p, f
 }
 
-// lent returns a flusher, or skips where the system has none.
+// lent returns a flusher of p. It skips where the system allows none, and only
+// there: the server would not notice that there is none.
 func lent(t *testing.T, p *flusherPool) *flusher {
 	t.Helper()
-	f := p.get()
-	if f == nil {
-		t.Skip("io_setup is not allowed here")
+	f, err := newFlusher()
+	switch {
+	case err == syscall.EPERM || err == syscall.ENOSYS || err == syscall.EAGAIN:
+		t.Skip("io_setup: ", err)
+	case err != nil:
+		t.Fatal(err)
 	}
+	p.made++
 	return f
 }
 
@@ -103,6 +108,27 @@ func TestFlusherThatCannotWait(t *testing.T) {
 	if len(p.idle) != 0 || p.made != 0 {
 		t.Error("it is kept:", len(p.idle), p.made)
 	}
+}
+
+// TestFlusherWithAnothersResult: it is no answer, and nothing more is asked of it.
+func TestFlusherWithAnothersResult(t *testing.T) {
+	p, file := own(t)
+	f := lent(t, p)
+	old := aioRequest{ticket: 99, opcode: aioFdatasync, fd: uint32(file.Fd()), flags: aioFlagEventFD, eventFD: f.eventFD}
+	*f.request = old
+	if n, _, errno := syscall.RawSyscall(syscall.SYS_IO_SUBMIT, f.context, 1, uintptr(unsafe.Pointer(f.list))); n != 1 {
+		t.Fatal(errno)
+	}
+	for f.count[0] == 0 && f.count[7] == 0 { // until it is done
+		f.poll(uintptr(f.eventFD))
+	}
+	if taken, err := f.datasync(file.Fd()); taken && err != syscall.EIO {
+		t.Errorf("taken for the answer: %v", err)
+	} else if taken && !f.spent {
+		t.Error("it would be used again")
+	}
+	f.spent = true
+	p.put(f)
 }
 
 // TestManyFlush: more at once than there are flushers.
