@@ -91,6 +91,7 @@ type peer struct {
 	in      []byte
 	replies map[int32]answer
 	hung    bool
+	slow    int // requests that were said to take long
 }
 
 type answer struct {
@@ -130,7 +131,7 @@ func (w *peer) Hangup(string) { w.hung = true }
 func (w *peer) Last(string)   { w.hung = true }
 func (w *peer) Alive() bool   { return true }
 func (w *peer) Waits()        {}
-func (w *peer) Slow()         {}
+func (w *peer) Slow()         { w.slow++ }
 
 // send serves one request and returns its xid. It is proposed when the burst
 // ends.
