@@ -202,6 +202,12 @@ func (u uplink) post(p proto.Packet) {
 	}
 }
 
+func (u uplink) Flush() {
+	if up := u.upstream.Load(); up != nil {
+		u.links.Flush(up.link)
+	}
+}
+
 // requestHead are the bytes of a REQUEST before the client's own: session, cxid,
 // operation.
 const requestHead = 8 + 4 + 4

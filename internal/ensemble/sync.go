@@ -23,8 +23,13 @@ func (d *Driver) send(s zab.Sending) {
 	} else {
 		d.links.SendLater(s.Link, Item{Frame: d.batch.Encode(s.Packets)})
 	}
-	if !slices.Contains(d.unsent, s.Link) {
-		d.unsent = append(d.unsent, s.Link)
+	d.flushLater(s.Link)
+}
+
+// flushLater has a link flushed at the end of this turn.
+func (d *Driver) flushLater(link zab.LinkID) {
+	if !slices.Contains(d.unsent, link) {
+		d.unsent = append(d.unsent, link)
 	}
 }
 

@@ -26,7 +26,7 @@ type upstream struct {
 	revals []zab.LinkID
 }
 
-// ask sends a question or request of asker to the leader.
+// ask sends a question or request of asker to the leader, once the link is flushed.
 func (u *upstream) ask(links *Links, asker zab.LinkID, p *proto.Packet) {
 	frame := Encode(p)
 	u.mu.Lock()
@@ -37,7 +37,7 @@ func (u *upstream) ask(links *Links, asker zab.LinkID, p *proto.Packet) {
 	case opOf(p) == proto.OpSync:
 		u.syncs = append(u.syncs, asker)
 	}
-	links.Send(u.link, Item{Frame: frame})
+	links.SendLater(u.link, Item{Frame: frame})
 }
 
 // asker takes out whose question an answer is for.
@@ -79,7 +79,10 @@ func (d *Driver) relay(f zab.Forwarded) {
 		return
 	}
 	data := f.Packet.Data
-	pass := func() { up.ask(d.links, f.Link, &f.Packet) }
+	pass := func() {
+		up.ask(d.links, f.Link, &f.Packet)
+		d.flushLater(up.link)
+	}
 	switch f.Packet.Type {
 	case proto.PacketRequest:
 		if len(data) < requestHead {

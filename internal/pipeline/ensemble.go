@@ -223,6 +223,7 @@ func (p *Pipeline) Learn(up Uplink, epoch proto.Zxid) {
 			p.sendUp(r)
 		}
 	}
+	up.Flush()
 	held := pr.held
 	pr.held = nil
 	pr.mu.Unlock()

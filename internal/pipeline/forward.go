@@ -11,7 +11,8 @@ import (
 )
 
 // Uplink is how a learner's pipeline reaches its leader. Calls never block and
-// come from any goroutine, one at a time; their order is the order on the wire.
+// come from any goroutine, one at a time but for Flush; their order is the order on
+// the wire.
 type Uplink interface {
 	// Forward sends a REQUEST (quorum-protocol.md section 4.2). body is what
 	// follows the client's RequestHeader, and of a createSession the timeout; it
@@ -20,6 +21,8 @@ type Uplink interface {
 	Forward(session int64, cxid int32, op proto.OpCode, body []byte, ids []proto.ClientInfo)
 	// Revalidate sends a REVALIDATE; it is answered by Revalidated.
 	Revalidate(session int64, timeoutMs int32)
+	// Flush sends what was given to the others so far: only then it is sure to go.
+	Flush()
 }
 
 // waiter is who waits for a sync that was forwarded: one of the two.

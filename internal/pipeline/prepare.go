@@ -49,15 +49,24 @@ type prep struct {
 // forwards them instead. It returns false when the server is ending: nothing was
 // proposed.
 func (p *Pipeline) propose(batch ...*request) bool {
+	up, ok := p.take(batch)
+	if up != nil {
+		up.Flush()
+	}
+	return ok
+}
+
+// take is propose, but that what was forwarded is to be flushed.
+func (p *Pipeline) take(batch []*request) (forwarded Uplink, ok bool) {
 	pr := &p.prep
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	if pr.closed {
-		return false // nothing is answered any more
+		return nil, false // nothing is answered any more
 	}
 	if p.ensemble {
 		if batch = p.admitted(batch); len(batch) == 0 {
-			return true
+			return nil, true
 		}
 		n := len(batch)
 		if p.opt.LocalUpgrades {
@@ -65,14 +74,14 @@ func (p *Pipeline) propose(batch ...*request) bool {
 		}
 		if !p.is(leading) {
 			p.forward(batch)
-			return true
+			return pr.up, true
 		}
 		p.limits.outstanding.Add(int64(n))
 	} else {
 		p.limits.outstanding.Add(int64(len(batch)))
 	}
 	p.prepare(batch, true)
-	return true
+	return nil, true
 }
 
 // prepare is propose for a leader, or a single server; prep.mu is held. fresh is

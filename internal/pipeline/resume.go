@@ -71,6 +71,7 @@ func (p *Pipeline) revalidate(c *Client, q *proto.ConnectRequest) bool {
 		pr.up.Revalidate(q.SessionID, c.timeoutMs)
 	}
 	pr.up.Forward(q.SessionID, 0, proto.OpSync, syncAll, nil)
+	pr.up.Flush()
 	return true
 }
 

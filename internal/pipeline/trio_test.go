@@ -36,6 +36,7 @@ type server struct {
 	sid     int64
 	p       *Pipeline
 	applied int      // of the history
+	early   []func() // what it has for the leader, and has not flushed yet
 	up      []func() // what it has sent to the leader, in order
 	asked   []Asked  // what of that has risen and is not handed over yet
 	down    []func() // what the leader has sent to it
@@ -106,7 +107,7 @@ func (s *server) Reconfigure(q *proto.Reconfig, z proto.Zxid) ([]byte, proto.Cod
 	return []byte("server.1=one\nversion=" + z.String()[2:]), s.refuse
 }
 
-// Forward and Revalidate make a server its own uplink.
+// Forward, Revalidate and Flush make a server its own uplink.
 func (s *server) Forward(session int64, cxid int32, op proto.OpCode, body []byte, ids []proto.ClientInfo) {
 	body = slices.Clone(body)
 	s.rising(func() {
@@ -141,7 +142,14 @@ func (s *server) Revalidate(session int64, timeoutMs int32) {
 func (s *server) rising(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.up = append(s.up, f)
+	s.early = append(s.early, f)
+}
+
+func (s *server) Flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.up = append(s.up, s.early...)
+	s.early = nil
 }
 
 // risen takes the oldest message of a learner, or returns nil.
@@ -272,7 +280,7 @@ func (e *trio) fall(keep int) {
 	defer e.mu.Unlock()
 	e.log = e.log[:max(keep, e.decided):max(keep, e.decided)]
 	for _, s := range e.members {
-		s.up, s.down, s.tokens = nil, nil, nil
+		s.early, s.up, s.down, s.tokens = nil, nil, nil, nil
 	}
 }
 
@@ -296,7 +304,7 @@ func (e *trio) elect(l *server, keep int) {
 func (e *trio) join(s *server) {
 	e.Helper()
 	e.mu.Lock()
-	s.up, s.down = nil, nil
+	s.early, s.up, s.down = nil, nil, nil
 	e.mu.Unlock()
 	e.syncs = slices.DeleteFunc(e.syncs, func(w syncAt) bool { return w.to == s })
 	s.catchUp(e.decided)

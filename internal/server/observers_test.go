@@ -77,6 +77,20 @@ func TestObserversBehindFollowers(t *testing.T) {
 	}
 	write("all", 1, 2, 3, 4, 5)
 
+	// A follower relays at once, and not with its next answer to a ping.
+	cl, quickest := c.connect(4), time.Hour
+	for i := range 10 {
+		begun := time.Now()
+		c.fill(cl, fmt.Sprintf("quick-%d", i), 1)
+		if i > 0 { // the first may come just before a ping
+			quickest = min(quickest, time.Since(begun))
+		}
+	}
+	cl.Close()
+	if quickest > 60*time.Millisecond { // pings come every 125 ms
+		t.Errorf("the quickest of ten writes through an observer took %v", quickest)
+	}
+
 	gone := c.master(4)
 	c.kill(gone)
 	c.leader()
