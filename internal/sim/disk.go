@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -117,6 +119,15 @@ func (d *disk) has(z proto.Zxid) bool {
 	}
 	_, ok := slices.BinarySearchFunc(d.log, z, func(e zab.Entry, z proto.Zxid) int { return int(e.Zxid - z) })
 	return ok
+}
+
+// holds tells whether the history m is durable.
+func (d *disk) holds(m *moment) bool {
+	if s := d.newest(); s.at.zxid >= m.zxid {
+		return s.at.depth >= m.depth && s.at.ancestor(m.depth) == m
+	}
+	n, ok := slices.BinarySearchFunc(d.log, m.zxid, func(e zab.Entry, z proto.Zxid) int { return cmp.Compare(e.Zxid, z) })
+	return ok && bytes.Equal(d.log[n].Data, m.data)
 }
 
 // append adds one entry to the log.

@@ -11,15 +11,17 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"paddock/internal/check"
+	"paddock/internal/quorum"
 	"paddock/internal/zab"
 	"paddock/proto"
 )
 
 // judge knows what was committed, by whom first, and who led.
 type judge struct {
-	chain []*moment // the committed history; the first is the empty one
-	by    []int64   // who committed it first
-	reign map[int64]reign
+	chain   []*moment      // the committed history; the first is the empty one
+	by      []int64        // who committed it first
+	members *quorum.Config // at its end
+	reign   map[int64]reign
 }
 
 type reign struct {
@@ -27,8 +29,8 @@ type reign struct {
 	gen int
 }
 
-func (j *judge) begin(root *moment) {
-	j.chain, j.by, j.reign = []*moment{root}, []int64{0}, map[int64]reign{}
+func (j *judge) begin(root *moment, members *quorum.Config) {
+	j.chain, j.by, j.members, j.reign = []*moment{root}, []int64{0}, members, map[int64]reign{}
 }
 
 // committed: committed prefixes agree. What is in the tree of s is committed.
@@ -58,7 +60,38 @@ func (r *run) holds(s *server) {
 	}
 	for _, m := range slices.Backward(more) {
 		r.chain, r.by = append(r.chain, m), append(r.by, s.id)
+		r.changes(r.membershipOf(m.data))
 		r.trace("committed", s.id, int64(m.zxid))
+	}
+	r.kept()
+}
+
+// changes the membership, if there is a newer one: by a transaction, or by a leader
+// that begins with one that was only proposed. What is committed by then is on the
+// disks of a quorum of the old members and of the new ones.
+func (r *run) changes(c *quorum.Config) {
+	if c != nil && c.Version > r.members.Version {
+		r.kept()
+		r.members = c
+		r.kept()
+	}
+}
+
+// kept: what is committed is on the disks of a quorum, from then on for ever. It is
+// asked whenever more is committed, and when a disk may have less.
+func (r *run) kept() {
+	last := r.chain[len(r.chain)-1]
+	if !r.set.asserts || last.depth == 0 {
+		return
+	}
+	var have []int64
+	for _, s := range r.servers {
+		if s.disk.holds(last) {
+			have = append(have, s.id)
+		}
+	}
+	if !r.members.Quorum(func(id int64) bool { return slices.Contains(have, id) }) {
+		r.fail("%s, which server %d has committed, is on the disks of %v, no quorum", short(last.zxid), r.by[last.depth], have)
 	}
 }
 

@@ -5,6 +5,7 @@ package sim
 import (
 	"hash/fnv"
 	"math/rand"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func bench() (*run, *server, *server) {
 	r := &run{rng: rand.New(rand.NewSource(1)), parsed: map[string]*quorum.Config{}}
 	r.tracer = tracer{hash: fnv.New64a()}
 	root := &moment{}
-	r.judge.begin(root)
+	r.judge.begin(root, &quorum.Config{Members: []quorum.Member{member(1, false), member(2, false)}})
 	for i := range 2 {
 		s := &server{r: r, id: int64(i + 1), index: i, alive: true, machine: machine{at: root}}
 		s.disk.snaps = []snap{{at: root}}
@@ -88,6 +89,42 @@ func TestJudgeRejects(t *testing.T) {
 			}
 			r.sendsBack(a, b, z(1))
 		}, "server 1 sends 2 back to 1:1 behind 1:2, which server 1 has committed"},
+		{"committed by too few", func(t *testing.T, r *run, a, b *server) {
+			r.set.asserts = true
+			a.disk.log = []zab.Entry{entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2")}
+			b.disk.log = []zab.Entry{entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "3")}
+			a.applies(t, entry(z(1), 1, 1, "1"))
+			if r.failed != nil {
+				t.Fatal(r.failed)
+			}
+			a.applies(t, entry(z(2), 1, 2, "2"))
+		}, "1:2, which server 1 has committed, is on the disks of [1], no quorum"},
+		{"a disk that loses what is committed", func(t *testing.T, r *run, a, b *server) {
+			r.set.asserts = true
+			a.disk.log = []zab.Entry{entry(z(1), 1, 1, "1"), entry(z(2), 1, 2, "2")}
+			b.disk.log = slices.Clone(a.disk.log)
+			a.applies(t, a.disk.log...)
+			b.applies(t, b.disk.log...)
+			b.disk.snaps = append(b.disk.snaps, b.machine.snapshot(b.machine.at))
+			b.disk.purge(1)
+			r.kept() // the snapshot has it
+			if r.failed != nil {
+				t.Fatal(r.failed)
+			}
+			a.disk.cut(z(1))
+			r.kept()
+		}, "1:2, which server 1 has committed, is on the disks of [2], no quorum"},
+		{"a quorum of the new members", func(t *testing.T, r *run, a, b *server) {
+			r.set.asserts = true
+			c := proto.Txn{Session: 0, Zxid: z(1), Type: proto.OpReconfig, Body: &proto.SetDataTxn{Path: proto.ConfigPath, Data: []byte(
+				(&quorum.Config{Members: []quorum.Member{member(1, false)}, Version: int64(z(1))}).String())}}
+			a.disk.log = []zab.Entry{{Zxid: z(1), Data: c.Append(nil)}, entry(z(2), 1, 2, "2")}
+			b.disk.log = a.disk.log[:1]
+			a.applies(t, a.disk.log...)
+			if !r.members.SameMembers(&quorum.Config{Members: []quorum.Member{member(1, false)}}) {
+				t.Errorf("members %v", r.members)
+			}
+		}, ""},
 		{"two leaders in an epoch", func(t *testing.T, r *run, a, b *server) { r.leads(a, 4); r.leads(a, 4); r.leads(b, 4) }, "servers 1 and 2 both lead epoch 4"},
 		{"a leader that lacks something", func(t *testing.T, r *run, a, b *server) {
 			a.applies(t, entry(z(1), 1, 1, "1"))

@@ -122,7 +122,7 @@ const stepsMax = 2_000_000
 func (r *run) begin() {
 	first := r.set.members()
 	root := &moment{}
-	r.judge.begin(root)
+	r.judge.begin(root, first)
 	n := len(first.Members) + r.set.spare
 	for i := range n {
 		s := &server{r: r, id: int64(i + 1), index: i, rate: 1 + r.set.drift*(2*r.rng.Float64()-1), base: r.between(0, time.Hour)}

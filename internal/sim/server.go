@@ -109,6 +109,7 @@ func (s *server) crash() {
 	if err := s.disk.crash(r.rng.Intn); err != nil {
 		s.fail("%v", err)
 	}
+	r.kept()
 	for _, o := range r.servers {
 		if o == s {
 			continue
@@ -228,6 +229,7 @@ func (s *server) execute(o *zab.Out) {
 	}
 	if o.Membership != nil {
 		s.disk.committed = o.Membership
+		r.changes(o.Membership)
 		if s.disk.seen != nil && s.disk.seen.Version <= o.Membership.Version {
 			s.disk.seen = nil
 		}
@@ -392,6 +394,7 @@ func (s *server) flushed() {
 		}
 		d.ops++
 	}
+	s.r.kept()
 	quiet := len(d.jobs) > 0 && d.jobs[0].restore == nil && s.r.chance(0.3)
 	if done[0].restore == nil && !quiet {
 		s.step(zab.Saved{Ops: d.ops})
@@ -432,6 +435,7 @@ func (s *server) restoreNow(j job) {
 			}
 		} else {
 			z, err := d.cut(x.Zxid)
+			s.r.kept()
 			answer.Zxid = z
 			if err == nil && x.Reload {
 				s.machine, err = d.load()
@@ -476,5 +480,6 @@ func (s *server) maybeSnapshot() {
 		if r.chance(r.set.purge) {
 			s.disk.purge(1 + r.rng.Intn(3))
 		}
+		r.kept()
 	})
 }
