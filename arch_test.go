@@ -68,7 +68,7 @@ var mayStart = map[string]string{
 	"cmd/paddock askWord":   "an end of the context ends the wait for an answer",
 	"cmd/paddock runServer": "processors follow the load",
 
-	"internal/conn Server.accept":  "the beginning and the end of a connection",
+	"internal/conn spares.serve":   "the beginning and the end of one connection after another",
 	"internal/conn newRounds":      "a worker that reads for all connections",
 	"internal/conn openRounds":     "one more where a round has taken very long",
 	"internal/conn rounds.relieve": "one more where a round takes long, or its reader waits",

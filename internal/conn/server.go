@@ -50,6 +50,7 @@ type Server struct {
 	accepted int
 	wg       sync.WaitGroup
 
+	spares spares
 	rounds []*rounds // each for its share of the connections; nil in place of one that there is no room for
 
 	quiet quietly
@@ -57,7 +58,7 @@ type Server struct {
 
 // New returns a server on ln. It accepts once Serve is called.
 func New(ln net.Listener, opt Options) *Server {
-	s := &Server{opt: opt, ln: ln, stopping: make(chan struct{}), conns: map[*conn]struct{}{}, perIP: map[string]int{}}
+	s := &Server{opt: opt, ln: ln, stopping: make(chan struct{}), conns: map[*conn]struct{}{}, perIP: map[string]int{}, spares: spares{next: make(chan *conn)}}
 	for range max(1, procs.Most()/2) {
 		s.rounds = append(s.rounds, newRounds(s))
 	}
@@ -179,7 +180,7 @@ func (s *Server) accept(nc *net.TCPConn) {
 		s.closed(c)
 		return
 	}
-	go c.serve()
+	s.spares.serve(c)
 }
 
 func (s *Server) closed(c *conn) {
