@@ -51,7 +51,7 @@ type prep struct {
 func (p *Pipeline) propose(batch ...*request) bool {
 	up, ok := p.take(batch)
 	if up != nil {
-		up.Flush()
+		up.Flush() // that others need not wait for
 	}
 	return ok
 }

@@ -20,7 +20,7 @@ import (
 type judge struct {
 	chain   []*moment      // the committed history; the first is the empty one
 	by      []int64        // who committed it first
-	members *quorum.Config // at its end
+	members *quorum.Config // the newest that is in force
 	reign   map[int64]reign
 }
 

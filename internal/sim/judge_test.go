@@ -125,6 +125,17 @@ func TestJudgeRejects(t *testing.T) {
 				t.Errorf("members %v", r.members)
 			}
 		}, ""},
+		{"new members of whom too few have what was committed", func(t *testing.T, r *run, a, b *server) {
+			r.set.asserts = true
+			a.disk.log = []zab.Entry{entry(z(1), 1, 1, "1")}
+			b.disk.log = slices.Clone(a.disk.log)
+			a.applies(t, a.disk.log...)
+			r.changes(&quorum.Config{Members: []quorum.Member{member(1, false), member(2, false), member(3, true)}, Version: 2})
+			if r.failed != nil {
+				t.Fatal(r.failed)
+			}
+			r.changes(&quorum.Config{Members: []quorum.Member{member(2, false), member(3, false)}, Version: 3})
+		}, "1:1, which server 1 has committed, is on the disks of [1 2], no quorum"},
 		{"two leaders in an epoch", func(t *testing.T, r *run, a, b *server) { r.leads(a, 4); r.leads(a, 4); r.leads(b, 4) }, "servers 1 and 2 both lead epoch 4"},
 		{"a leader that lacks something", func(t *testing.T, r *run, a, b *server) {
 			a.applies(t, entry(z(1), 1, 1, "1"))

@@ -19,8 +19,8 @@
 //
 // A run goes through trouble, is then left in peace, and must come to agree
 // within a bounded time. It is judged as it goes (leaders, committed prefixes and
-// whose disks have them, digests, packets) and at its end (acknowledged writes, order of sessions,
-// linearizability). The same seed is the same run, event by event.
+// whose disks have them, digests, packets) and at its end (acknowledged writes,
+// order of sessions, linearizability). The same seed is the same run, event by event.
 //
 // Only tests use this package, and the command in cmd.
 package sim
